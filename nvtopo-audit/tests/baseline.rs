@@ -189,9 +189,9 @@ fn table(links: usize, gpus: usize, path: &str) -> String {
     let keep: Vec<usize> = (0..4).filter(|index| *index < gpus || *index >= 2).collect();
     let of =
         |texts: &[&str]| keep.iter().map(|index| texts[*index].to_owned()).collect::<Vec<_>>().join("\t");
-    let mut lines = vec![format!("\t{}", of(&names))];
-    lines.extend(keep.iter().map(|row| format!("{}\t{}", names[*row], of(&cells[*row]))));
-    lines.join("\n") + "\n"
+    let mut rows = vec![format!("\t{}", of(&names))];
+    rows.extend(keep.iter().map(|row| format!("{}\t{}", names[*row], of(&cells[*row]))));
+    rows.join("\n") + "\n"
 }
 
 fn of_tables(name: &str, before: &[(&str, &str)], after: &[(&str, &str)]) -> Report {
