@@ -28,7 +28,8 @@ fn a_part_without_nvlink_has_none_to_check() {
 #[test]
 fn a_missing_or_slow_link_fails() {
     let text = |last: &str, ports: usize| {
-        let ports: String = (0..ports).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+        let ports: Vec<String> = (0..ports).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+        let ports = ports.concat();
         format!(
             "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{ports}\t Link {last}\n"
         )

@@ -6,7 +6,8 @@ use nvtopo_audit::{Audit, Profile, Report, Status, TextStyle};
 
 /// A GPU with 17 of 18 NVLinks: made.
 fn one_link_down() -> String {
-    let ports: String = (0..17).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports: Vec<String> = (0..17).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports = ports.concat();
     format!(
         "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{ports}\t Link 17: <inactive>\n"
     )

@@ -107,7 +107,7 @@ fn environment(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
 }
 
-/// The modules of GPUs, of GPUDirect, and of RDMA adapters.
+/// The modules of GPUs, of `GPUDirect`, and of RDMA adapters.
 const MODULES: &[&str] = &[
     "nvidia",
     "nvidia_uvm",
@@ -143,7 +143,7 @@ fn signed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 verdicts.add(status, subject, format!("it is not signed (taint {taint})"));
             }
             Stated::Known(taint) if taint.is_empty() => {
-                verdicts.pass(subject, "it is signed and of the kernel")
+                verdicts.pass(subject, "it is signed and of the kernel");
             }
             Stated::Known(taint) => verdicts.pass(subject, format!("it is signed (taint {taint})")),
             // The kernel tells the taint of modules that are loaded, not of those that are built in.

@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use nvtopo::model::Stated;
 use nvtopo_k8s::kubelet::effective::{Effective, flag};
 
-/// Where distributions put the configuration: kubeadm, EKS, GKE, OpenShift.
+/// Where distributions put the configuration: kubeadm, EKS, GKE, `OpenShift`.
 const FILES: &[&str] = &[
     "var/lib/kubelet/config.yaml",
     "etc/kubernetes/kubelet/config.json",
@@ -15,7 +15,7 @@ const FILES: &[&str] = &[
     "etc/kubernetes/kubelet.conf",
 ];
 
-/// Where distributions put drop-in files, where no process tells: EKS, OpenShift, k3s, rke2.
+/// Where distributions put drop-in files, where no process tells: EKS, `OpenShift`, k3s, rke2.
 const FOLDERS: &[&str] = &[
     "etc/kubernetes/kubelet/config.json.d",
     "etc/openshift/kubelet.conf.d",
@@ -23,7 +23,7 @@ const FOLDERS: &[&str] = &[
     "var/lib/rancher/rke2/agent/etc/kubelet.conf.d",
 ];
 
-/// Files with flags, where no process tells: kubeadm, packages, MicroK8s.
+/// Files with flags, where no process tells: kubeadm, packages, `MicroK8s`.
 const FLAGS: &[&str] =
     &["var/lib/kubelet/kubeadm-flags.env", "etc/default/kubelet", "var/snap/microk8s/current/args/kubelet"];
 
@@ -61,7 +61,7 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
         None => FOLDERS.to_vec(),
     };
     for folder in folders {
-        for name in evidence.names(folder).iter().filter(|name| name.ends_with(".conf")) {
+        for name in evidence.names(folder).iter().filter(|name| name.split('.').next_back() == Some("conf")) {
             builder.file(evidence, &format!("{folder}/{name}"));
         }
     }

@@ -114,8 +114,8 @@ pub(crate) struct Held {
     pub(crate) pod: String,
     pub(crate) container: String,
     pub(crate) resource: String,
-    /// The devices, each with the NUMA node of its hint. `None`: there was none; the outer `None`: the file does not tell.
-    pub(crate) devices: Vec<(String, Option<Option<u32>>)>,
+    /// The devices, each with whether the plugin told its NUMA node. `None`: the file does not tell.
+    pub(crate) devices: Vec<(String, Option<bool>)>,
 }
 
 impl Held {
@@ -153,8 +153,9 @@ impl Held {
             DeviceIds::ByNode(nodes) => nodes
                 .into_iter()
                 .flat_map(|(node, ids)| {
-                    let node = if node == "-1" { Some(None) } else { node.parse().ok().map(Some) };
-                    ids.into_iter().map(move |id| (id, node))
+                    let told =
+                        if node == "-1" { Some(false) } else { node.parse::<u32>().ok().map(|_| true) };
+                    ids.into_iter().map(move |id| (id, told))
                 })
                 .collect(),
         };

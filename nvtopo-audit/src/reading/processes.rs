@@ -49,7 +49,7 @@ fn saved(evidence: &Evidence<'_>, name: &str) -> Program {
         }
         let is_own = |word: &&str| word.rsplit('/').next() == Some(name);
         // The program stands behind numbers and times; a word of arguments is no program.
-        if let Some(at) = words.iter().position(|word| is_own(word)).filter(|at| is_first(&words, *at)) {
+        if let Some(at) = words.iter().position(is_own).filter(|at| is_first(&words, *at)) {
             return Program::Running(words[at..].iter().map(|word| (*word).to_owned()).collect());
         }
         if words.contains(&"[kthreadd]") {

@@ -74,7 +74,7 @@ pub(crate) enum AuditFormat {
     Text,
     /// For programs
     Json,
-    /// JUnit XML, for CI systems
+    /// `JUnit` XML, for CI systems
     Junit,
     /// SARIF 2.1.0, for dashboards of scanners
     Sarif,

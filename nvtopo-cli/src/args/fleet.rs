@@ -33,6 +33,6 @@ pub(crate) enum FleetFormat {
     Csv,
     /// A JSON object for each node, one a line
     Jsonl,
-    /// A bill of materials: CycloneDX 1.6 in JSON
+    /// A bill of materials: `CycloneDX` 1.6 in JSON
     Cyclonedx,
 }

@@ -4,7 +4,8 @@ use super::{Trial, scratch, words};
 
 /// A GPU of which one NVLink is down.
 fn one_link_down() -> String {
-    let ports: String = (0..17).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports: Vec<String> = (0..17).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports = ports.concat();
     format!(
         "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{ports}\t Link 17: <inactive>\n"
     )

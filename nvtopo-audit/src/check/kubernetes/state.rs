@@ -148,8 +148,8 @@ pub(super) fn hints(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
     // The name of a device, and whether a node came with it.
     let mut hints: BTreeMap<&str, Option<bool>> = BTreeMap::new();
-    for (id, node) in held.iter().filter(|own| own.is_gpus()).flat_map(|own| &own.devices) {
-        hints.insert(id, node.map(|node| node.is_some()));
+    for (id, told) in held.iter().filter(|own| own.is_gpus()).flat_map(|own| &own.devices) {
+        hints.insert(id, *told);
     }
     if hints.is_empty() {
         verdicts.unknown(NODE, "no container has a GPU, so the kubelet's file names none");
