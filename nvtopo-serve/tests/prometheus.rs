@@ -48,6 +48,21 @@ fn promtool_takes_the_metrics_the_rules_and_their_tests() {
     assert!(promtool(&["test", "rules", "nvtopo-alerts_test.yaml"], "").contains("SUCCESS"));
 }
 
+#[test]
+fn the_document_names_options_that_there_are() {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_nvtopod")).args(["metrics", "--help"]).output().unwrap().stdout;
+    let help = String::from_utf8(help).unwrap();
+    let page = std::fs::read_to_string(example("../../docs/metrics.md")).unwrap();
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let options = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("--") && word.len() > 2);
+        words.map(str::to_owned).collect()
+    };
+    let (named, known) = (options(&page), options(&help));
+    assert!(named.len() > 4 && named.is_subset(&known), "{:?}", named.difference(&known));
+}
+
 /// The words of a text that are names of metrics.
 fn names(text: &str) -> BTreeSet<&str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';

@@ -20,11 +20,10 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The control bits of access control services (ACS) of the ports below the switch at which the two meet: from \
                    config as root, or lspci -vvv as root. On boards with Direct NIC, those of the ports towards the GPU and the \
                    adapter's DMA function, and of the root port.",
-        rule: "Fails where a port between the two has ReqRedir, CmpltRedir or UpstreamFwd. SrcValid alone is no fault, and ports \
-               elsewhere do not matter. On boards with Direct NIC redirection is right, and fails where the bits are others \
-               than rdma_topo asks for, or the two are not in one IOMMU group. Unknown where the bits are hidden, and in a \
-               virtual machine. Does not apply where the two meet at the CPU only, nor where the profile says that GPUs go to \
-               virtual machines, which need ACS.",
+        rule: "Fails where a port between the two has ReqRedir, CmpltRedir or UpstreamFwd; SrcValid alone and ports elsewhere do \
+               not matter. On boards with Direct NIC the bits must be those that rdma_topo asks for, and the two in one IOMMU \
+               group. Unknown where the bits are hidden, and in a virtual machine. Does not apply where the two meet at the \
+               CPU only, nor where the profile passes GPUs to virtual machines, which need ACS.",
         remedy: "Switch ACS off on these ports, in the BIOS or with setpci at each start. With Direct NIC, run rdma_topo \
                  write-grub-acs and restart.",
         source: "PCI Express base specification, ACS extended capability; rdma-core, kernel-boot/rdma_topo",
