@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn example(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "examples", "prometheus", name].iter().collect()
 }
 
 fn exposition(from: &str) -> String {
-    let file =
-        std::env::temp_dir().join(format!("nvtopod-{}-{}.prom", std::process::id(), from.replace(':', "-")));
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("nvtopod-{}-{number}.prom", std::process::id()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
     command.args(["metrics", "--once", "--textfile"]).arg(&file).args(["--from", from]);
     assert!(command.status().unwrap().success());
@@ -56,7 +58,7 @@ fn the_document_names_options_that_there_are() {
     let page = std::fs::read_to_string(example("../../docs/metrics.md")).unwrap();
     let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
     let options = |text: &str| -> BTreeSet<String> {
-        let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("--") && word.len() > 2);
+        let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("--") && !word.ends_with('-'));
         words.map(str::to_owned).collect()
     };
     let (named, known) = (options(&page), options(&help));
