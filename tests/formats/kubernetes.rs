@@ -541,3 +541,25 @@ fn recorded_nodes_stay_what_they_are() {
     }
     assert_eq!(told, std::fs::read_to_string(&snapshot).unwrap());
 }
+
+#[test]
+fn words_around_fences_are_no_objects() {
+    let object = slice(
+        r#"{"name":"gpu-0","attributes":{"type":{"string":"gpu"},"resource.kubernetes.io/pciBusID":{"string":"0000:65:00.0"}}}"#,
+    );
+    let own = read(&object);
+    assert_eq!(addresses(&own), ["0000:65:00.0"]);
+    let marked =
+        format!("---\ntitle: x\n---\n\nText\n\n```yaml\n{object}\n```\n- a list: item\nThanks: all.\n");
+    assert_eq!(addresses(&read(&marked)), addresses(&own));
+    let of = |name: &str, gpu: u32| {
+        format!(
+            "kind: ResourceSlice\nmetadata:\n  name: {name}\nspec:\n  driver: gpu.nvidia.com\n  nodeName: n1\n  pool:\n    name: {name}\n    \
+             generation: 1\n    resourceSliceCount: 1\n  devices:\n  - name: gpu-{gpu}\n    attributes:\n      type:\n        string: gpu\n      \
+             resource.kubernetes.io/pciBusID:\n        string: \"0000:{gpu}5:00.0\"\n"
+        )
+    };
+    // Two blocks are two documents, and the last fence may be missing.
+    let two = format!("First:\n```yaml\n{}```\nand: then\n\n```yaml\n{}", of("a", 1), of("b", 2));
+    assert_eq!(addresses(&read(&two)), ["0000:15:00.0", "0000:25:00.0"]);
+}

@@ -281,3 +281,12 @@ fn bad_texts_are_refused_with_their_place() {
     let wrong = read("NodeName=a CPUs=7 Sockets=2 CoresPerSocket=2 ThreadsPerCore=2 Gres=gpu:1");
     assert!(wrong.cpus().is_empty() && notes(&wrong, NoteCode::Conflict).len() == 1, "{:?}", wrong.notes());
 }
+
+#[test]
+fn lines_of_other_tools_end_a_node() {
+    let topology = recorded("slurmd-c-then-topo-m.txt");
+    assert_eq!(topology.pairs().pair(0, 2).nvlinks, 4);
+    assert_eq!(topology.gpus().len(), 4);
+    let text = "NodeName=n1 CPUs=8 Sockets=1 CoresPerSocket=4 ThreadsPerCore=2\n------\nNUMA[0] cpus=0-7:2\nCPUs=0-7\n";
+    assert_eq!(read(text).gpus().len(), 0);
+}

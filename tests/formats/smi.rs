@@ -362,3 +362,67 @@ fn facts_of_gpus_are_merged_with_paths_in_any_order() {
         assert!(!notes(&topology).contains("width of PCIe links are unknown"), "{}", notes(&topology));
     }
 }
+
+#[test]
+fn versions_of_newer_drivers_are_bare() {
+    let plain = text("smi/rtx2080-super-q-r610.txt");
+    let versions = |text: &str| {
+        let topology = parse(text);
+        let machine = topology.machine();
+        (machine.driver.clone().unwrap(), machine.cuda.clone().unwrap())
+    };
+    let own = ("610.57.04".to_owned(), "13.3".to_owned());
+    assert_eq!(versions(&plain), own);
+    let later = |line: &&str| !line.starts_with("Driver Version") && !line.starts_with("CUDA Version");
+    let later: Vec<&str> = plain.lines().filter(later).collect();
+    assert_eq!(versions(&later.join("\n")), own);
+    let table = "| NVIDIA-SMI 610.57.04      KMD Version: 610.57.04     CUDA UMD Version: 13.3     |\n\
+                 |   0  NVIDIA A30     Off |   00000000:01:00.0 Off |   Off |\n";
+    assert_eq!(versions(&format!("{table}{table}")), own);
+    // The same in small letters is no other firmware.
+    assert_eq!(gpus(&parse(&plain))[0].firmware.as_deref(), Some("90.04.7A.40.73"));
+}
+
+#[test]
+fn instances_that_share_memory_have_it_and_are_there_once() {
+    let memory = |name: &str| instances(&read(name)).iter().map(|part| part.memory).collect::<Vec<_>>();
+    let told = [71424, 71424, 33280, 16384, 16384].map(|memory: u64| Some(memory << 20));
+    assert_eq!(memory("smi/h200-mig-q-r590.txt"), told);
+    assert_eq!(memory("smi/h200-mig-table-twice.txt"), told);
+}
+
+#[test]
+fn rows_of_one_gpu_are_one_gpu() {
+    let topology = read("smi/l40s-topo-m-then-retired-pages.txt");
+    assert_eq!((topology.gpus().len(), gpus(&topology)[0].address.unwrap().bus), (1, 1));
+    let rows = |a: &str, b: &str| {
+        let cause = ["Single Bit ECC", "Double Bit ECC"];
+        let rows = [a, b].map(|gpu| cause.map(|cause| format!("A100, {gpu}, {cause}\n")).concat());
+        format!("gpu_name, gpu_uuid, retired_pages.cause\n{}", rows.concat())
+    };
+    let two = rows("GPU-00000000-0000-4000-8000-000000000001", "GPU-00000000-0000-4000-8000-000000000002");
+    assert_eq!(parse(&two).gpus().map(|gpu| gpu.index).collect::<Vec<_>>(), [0, 1]);
+    // Rows that tell no GPU apart are one each.
+    assert_eq!(parse(&rows("[N/A]", "[N/A]")).gpus().len(), 4);
+}
+
+#[test]
+fn sources_without_gpus_say_nothing_of_nvlinks() {
+    let list = "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-00000000-0000-4000-8000-000000000001)\n\
+                GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-00000000-0000-4000-8000-000000000002)\n\n";
+    let node = "NodeName=n1 CPUs=128 Boards=1 SocketsPerBoard=2 CoresPerSocket=32 ThreadsPerCore=2 RealMemory=1031051\n\
+                UpTime=29-15:50:14\n";
+    let topology = parse(&format!("{list}{node}"));
+    assert_eq!(topology.gpus().len(), 2);
+    assert!(!topology.nvlink_known());
+    // One that has them still tells.
+    let matrix = "nvidia-smi topo -m\n\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n\
+                  GPU0\t X \tNV18\t0-15\t0\nGPU1\tNV18\t X \t0-15\t0\n";
+    assert!(parse(&format!("{list}{node}{matrix}")).nvlink_known());
+}
+
+#[test]
+fn a_matrix_of_one_gpu_tells_no_nvlinks() {
+    let one = "\tGPU0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\nGPU0\t X \t0-23\t0\t\tN/A\n";
+    assert!(!parse(one).nvlink_known());
+}

@@ -30,6 +30,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     fragments.sort_by_key(|fragment| {
         (fragment.nodes[0].provenance, std::cmp::Reverse(tools::names_of_nics(fragment)))
     });
+    unsay_nvlinks(&mut fragments);
     let mut fragments = fragments.into_iter();
     let Some(mut base) = fragments.next() else {
         return Err(Error::request("there is nothing to build a topology from"));
@@ -52,6 +53,16 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     }
     base.file = None;
     Ok(base)
+}
+
+/// Lets fragments without GPUs say nothing of the NVLinks of those that others tell of.
+fn unsay_nvlinks(fragments: &mut [Fragment]) {
+    let has_gpu = |own: &Fragment| own.nodes.iter().any(|node| node.kind.as_gpu().is_some());
+    if fragments.iter().any(has_gpu) {
+        for own in fragments.iter_mut().filter(|own| !has_gpu(own)) {
+            own.nvlink_known = false;
+        }
+    }
 }
 
 fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {

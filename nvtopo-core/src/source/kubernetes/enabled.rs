@@ -8,6 +8,7 @@ use crate::model::{Fragment, Note, NoteCode, Provenance};
 use crate::source::text;
 use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Heads for a text that was cut out of an object: each opens what its first line stands in, as `kubectl` indents it.
 const HEADS: [&str; 7] = [
@@ -63,11 +64,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Fragment> {
 /// Blanks the lines around the objects: fences of Markdown, prompts, and prose in front. Objects of JSON that follow each other
 /// become documents.
 fn clean(text: &str) -> String {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut cleaned = String::with_capacity(text.len());
     let (mut has_begun, mut is_closed) = (false, false);
-    for line in text::lines(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+    let fenced = fenced(text);
+    let mut blocks = fenced.iter().peekable();
+    for line in text::lines(text) {
         let own = line.text.trim();
-        let is_around = own.starts_with("```") || own.starts_with("$ ") || own.starts_with("\u{279c} ");
+        while blocks.next_if(|block| block.end <= line.number).is_some() {}
+        let is_outside = !fenced.is_empty() && blocks.peek().is_none_or(|block| line.number < block.start);
+        if has_begun && blocks.peek().is_some_and(|block| line.number + 1 == block.start) {
+            (is_closed, has_begun) = (false, false);
+            cleaned.push_str("---");
+        }
+        let is_around =
+            is_outside || own.starts_with("```") || own.starts_with("$ ") || own.starts_with("\u{279c} ");
         has_begun |= !is_around && begins(own);
         if has_begun && !is_around {
             if is_closed && line.text.starts_with('{') {
@@ -79,6 +90,31 @@ fn clean(text: &str) -> String {
         cleaned.push('\n');
     }
     cleaned
+}
+
+/// Returns the lines inside the fences of Markdown that hold objects. None where objects stand outside of fences too.
+fn fenced(text: &str) -> Vec<Range<usize>> {
+    let holds = |text: &str| super::KINDS.iter().any(|kind| super::has_kind(text, kind));
+    let (mut blocks, mut outside, mut block) = (Vec::new(), String::new(), String::new());
+    let mut start = None;
+    let mut end = 1;
+    for line in text::lines(text) {
+        end = line.number + 1;
+        if line.text.trim_start().starts_with("```") {
+            match start.take() {
+                Some(start) if holds(&block) => blocks.push(start..line.number),
+                Some(_) => {}
+                None => start = Some(line.number + 1),
+            }
+            block.clear();
+            continue;
+        }
+        let own = if start.is_some() { &mut block } else { &mut outside };
+        own.push_str(&line.text);
+        own.push('\n');
+    }
+    blocks.extend(start.filter(|_| holds(&block)).map(|start| start..end));
+    if holds(&outside) { Vec::new() } else { blocks }
 }
 
 /// Returns whether an object may begin with a line: a key, a document, or JSON.

@@ -34,11 +34,11 @@ impl TextFormat for Slurm {
         let (text, damage) = text::decode(bytes);
         let mut reader = Reader::default();
         for entry in entries(&text) {
-            if entry.is_empty() {
+            // Other lines end the facts of a node, such as those of another tool.
+            if !entry.begins_with_key() {
                 reader.node = None;
-            } else {
-                reader.feed(&entry.fields())?;
             }
+            reader.feed(&entry.fields())?;
         }
         reader.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
         reader.fragment()

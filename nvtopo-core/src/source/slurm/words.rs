@@ -53,8 +53,11 @@ fn comment(line: &str) -> Option<usize> {
 }
 
 impl Entry {
-    pub(super) fn is_empty(&self) -> bool {
-        self.text.trim().is_empty()
+    /// Returns whether it begins with a key and a value. What other tools print rarely does.
+    pub(super) fn begins_with_key(&self) -> bool {
+        let text = self.text.trim_start();
+        let behind = text.trim_start_matches(is_key);
+        behind.len() < text.len() && behind.trim_start_matches(['-', '*', '+', '/', ' ']).starts_with('=')
     }
 
     /// Returns its keys and values. Words without a key are skipped.
@@ -63,7 +66,6 @@ impl Entry {
         let mut rest = self.text.as_str();
         while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {
             rest = &rest[start..];
-            let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
             let key = &rest[..rest.find(|c| !is_key(c)).unwrap_or(rest.len())];
             let behind = rest[key.len()..].trim_start();
             // `Key+=value` adds to a list.
@@ -89,6 +91,10 @@ impl Entry {
         let (start, line, column) = first.copied().unwrap_or((0, 1, 1));
         (line, column + self.text.get(start..at).map_or(0, |before| before.chars().count()))
     }
+}
+
+fn is_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.')
 }
 
 fn word_end(text: &str) -> usize {
@@ -227,7 +233,9 @@ mod tests {
         };
         assert_eq!(entries.len(), 3);
         assert_eq!(fields(0), [("name".into(), "gpu", (1, 8)), ("file".into(), "/dev/a b", (2, 9))]);
-        assert!(entries[1].is_empty());
+        let begin = |text: &str| super::entries(text)[0].begins_with_key();
+        assert!(begin("  OS=Linux 5") && begin("a+=b") && begin("name = gpu"));
+        assert!(!begin("") && !begin("------") && !begin("NUMA[0] cpus=0-3") && !begin("=x"));
         assert_eq!(fields(2), [("os".into(), "Linux", (5, 4)), ("key".into(), "1\\#2", (5, 19))]);
     }
 }

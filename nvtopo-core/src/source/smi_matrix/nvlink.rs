@@ -94,6 +94,10 @@ fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
 /// Says where the absence of `NV#` is no proof that there is no NVLink.
 pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, unseen: usize) {
     let gpus = (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).count();
+    if gpus == 1 {
+        // Links to NVSwitches are in no cell of its own.
+        fragment.set_nvlink_unknown();
+    }
     if gpus < 2 {
         return;
     }

@@ -44,8 +44,13 @@ impl TextFormat for SmiCsv {
             let Some(known) = &fields else { continue };
             match row(&line, known) {
                 Some(cells) => {
-                    let own = read_row(&mut told, known, &cells, position);
-                    position += 1;
+                    let mut own = read_row(&mut told, known, &cells, position);
+                    // Lists of retired pages and the like have several rows for each GPU.
+                    let again = told.gpus.iter().find(|known| is_same(&known.gpu, &own.gpu));
+                    match again.filter(|_| !known.iter().any(|field| field == "index")) {
+                        Some(again) => own.gpu.index = again.gpu.index,
+                        None => position += 1,
+                    }
                     add(&mut told, own, line.number)?;
                 }
                 None if plain(&line).is_empty() => {}
@@ -68,6 +73,12 @@ impl TextFormat for SmiCsv {
         }
         Ok(told.fragment())
     }
+}
+
+/// Returns whether two rows without an index are of one GPU: of one address, or of one UUID where an address is unknown.
+fn is_same(a: &Gpu, b: &Gpu) -> bool {
+    let equal = a.address.zip(b.address).map(|(a, b)| a == b);
+    equal.or(a.uuid.zip(b.uuid).map(|(a, b)| a == b)).unwrap_or(false)
 }
 
 /// Adds a GPU, unless it was asked for before.
@@ -111,7 +122,7 @@ fn read_row(told: &mut Told, fields: &[String], cells: &[&str], position: u32) -
             "pci.sub_device_id" => {
                 (own.pci.subsystem_vendor, own.pci.subsystem_device) = gpu::ids(Some(cell));
             }
-            "vbios_version" => own.firmware = Some(cell.to_owned()),
+            "vbios_version" => own.firmware = Some(cell.to_ascii_uppercase()),
             "compute_cap" => own.compute_capability = cell.parse().ok(),
             "memory.total" => own.memory = mebibytes(cell),
             "memory.used" => own.usage.memory_used = mebibytes(cell),

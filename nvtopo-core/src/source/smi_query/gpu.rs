@@ -22,7 +22,8 @@ pub(super) fn read(section: Section<'_>, address: Option<PciAddress>) -> ToldGpu
         serial: text(&["serial_number", "serial"]),
         address: address.or_else(|| pci.value(&["bus_id", "pci_bus_id"])?.parse().ok()),
         pci: facts(pci, training),
-        firmware: text(&["vbios_version"]),
+        // Newer drivers print small letters.
+        firmware: value(&["vbios_version"]).map(str::to_ascii_uppercase),
         memory: of_memory("total"),
         mig: mig(section.section(&["mig_mode"])),
         fabric: fabric(section.section(&["fabric"])),
@@ -115,7 +116,10 @@ fn instances(section: Section<'_>) -> Vec<GpuInstance> {
         listed.filter(|(item, _)| item.key == "mig_device").take(MOST).map(|(_, instance)| GpuInstance {
             gpu_instance: instance.value(&["gpu_instance_id"]).and_then(number),
             compute_instance: instance.value(&["compute_instance_id"]).and_then(number),
-            memory: instance.section(&["fb_memory_usage"]).value(&["total"]).and_then(mebibytes),
+            memory: instance
+                .section(&["fb_memory_usage", "shared_fb_memory_usage"])
+                .value(&["total"])
+                .and_then(mebibytes),
             ..GpuInstance::default()
         });
     own.filter(|instance| instance.gpu_instance.is_some()).collect()

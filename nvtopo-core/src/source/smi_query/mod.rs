@@ -45,7 +45,9 @@ impl Told {
     fn fragment(self) -> Fragment {
         let mut fragment = Fragment::new(Provenance::Smi);
         let machine = fragment.machine();
-        (machine.driver, machine.cuda) = (self.driver, self.cuda);
+        // Newer drivers append "[Deprecated; …]".
+        let bare = |version: String| version.split(" [").next().map(|version| version.trim_end().to_owned());
+        (machine.driver, machine.cuda) = (self.driver.and_then(bare), self.cuda.and_then(bare));
         fragment.set_nvlink_unknown();
         if self.gpus.len() > 1 {
             fragment.note(NoteCode::NvlinksUnknown, NVLINKS_OF_FILE);

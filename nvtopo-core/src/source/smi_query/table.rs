@@ -58,9 +58,10 @@ struct Reader {
 
 impl Reader {
     fn feed(&mut self, line: &Line<'_>) -> Result<()> {
-        if line.text.contains("NVIDIA-SMI") && line.text.contains("Driver Version") {
+        let is_head = || ["Driver Version", "KMD Version"].iter().any(|words| line.text.contains(words));
+        if line.text.contains("NVIDIA-SMI") && is_head() {
             self.head(&line.text);
-        } else if line.text.contains("MIG devices:") {
+        } else if line.text.contains("MIG devices:") && self.part != Part::Again {
             self.part = Part::Instances;
         } else if line.text.contains("Processes:") && self.part != Part::Again {
             self.part = Part::Processes;
@@ -88,8 +89,8 @@ impl Reader {
             let version = rest.split([' ', '|']).find(|word| !word.is_empty())?;
             known(version).map(str::to_owned)
         };
-        self.told.driver = after("Driver Version:");
-        self.told.cuda = after("CUDA Version:");
+        self.told.driver = after("Driver Version:").or_else(|| after("KMD Version:"));
+        self.told.cuda = after("CUDA Version:").or_else(|| after("CUDA UMD Version:"));
     }
 
     /// Takes one of the three lines of a GPU.

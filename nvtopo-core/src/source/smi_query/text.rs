@@ -82,8 +82,8 @@ impl Reader {
         let machine = |wanted: &str| key(name) == wanted && known(value).is_some();
         if self.open.as_ref().is_none_or(|(_, own, _)| indent <= *own) {
             let slot = match () {
-                () if machine("driver_version") => Some(&mut self.told.driver),
-                () if machine("cuda_version") => Some(&mut self.told.cuda),
+                () if machine("driver_version") || machine("kmd_version") => Some(&mut self.told.driver),
+                () if machine("cuda_version") || machine("cuda_umd_version") => Some(&mut self.told.cuda),
                 () => None,
             };
             if let Some(slot) = slot {

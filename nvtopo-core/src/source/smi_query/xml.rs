@@ -85,7 +85,11 @@ fn read(root: Element<'_>) -> Result<Fragment> {
         let own = root.children().find(|child| child.is(name))?;
         known(own.text()).map(|text| text.trim_end().to_owned())
     };
-    let mut told = Told { driver: value("driver_version"), cuda: value("cuda_version"), ..Told::default() };
+    let mut told = Told {
+        driver: value("driver_version").or_else(|| value("kmd_version")),
+        cuda: value("cuda_version").or_else(|| value("cuda_umd_version")),
+        ..Told::default()
+    };
     for element in root.children().filter(|child| child.is("gpu")) {
         if told.gpus.len() >= MAX_DEVICES {
             return Err(element.error(format!("it names more than {MAX_DEVICES} GPUs")));
