@@ -156,6 +156,78 @@ fn facts_of_one_machine_only_are_not_compared() {
     );
 }
 
+/// A preset and what a format tells of it.
+fn written(name: &str, format: &str) -> (Topology, Topology) {
+    let machine = preset(name);
+    let text = machine.write(format).unwrap().text;
+    (machine, Topology::parse("written", text.as_bytes()).unwrap())
+}
+
+#[test]
+fn what_a_format_cannot_tell_is_no_difference() {
+    // Presets whose matrix has NICs, bridges of a known rate, NVSwitches, and NUMA nodes without devices.
+    let boards =
+        ["dgx-1-v100", "rtx-a6000-4-bridged", "dgx-a100", "dgx-h100", "nd-h100-v5", "gb200-nvl72-tray"];
+    for name in boards {
+        let (machine, matrix) = written(name, "topo-m");
+        for diff in [
+            Diff::new(&machine, &matrix),
+            Diff::new(&matrix, &machine),
+            Diff::of_structure(&machine, &matrix),
+            Diff::of_structure(&matrix, &machine),
+        ] {
+            assert!(diff.is_empty(), "{name}: {:?}", texts(&diff));
+        }
+    }
+    for name in ["dgx-a100", "dgx-h100"] {
+        let (machine, xml) = written(name, "nccl-xml");
+        assert!(Diff::new(&machine, &xml).is_empty(), "{name}: {:?}", texts(&Diff::new(&machine, &xml)));
+    }
+    let azure = std::fs::read(super::data("nccl-xml/azure-ndv5.xml")).unwrap();
+    let diff = Diff::new(&preset("nd-h100-v5"), &Topology::parse("azure", &azure).unwrap());
+    assert!(!diff.changes.iter().any(|change| change.fact == "name"), "{:?}", texts(&diff));
+}
+
+#[test]
+fn what_is_not_compared_is_told() {
+    let told = |(before, after): &(Topology, Topology), structure: bool| {
+        let diff = if structure { Diff::of_structure(before, after) } else { Diff::new(before, after) };
+        diff.not_compared.iter().map(|own| (own.fact, own.parts.clone())).collect::<Vec<_>>()
+    };
+    let machine = || vec!["machine".to_owned()];
+    assert!(told(&written("dgx-1-v100", "topo-m"), true).contains(&("memory of NUMA nodes", machine())));
+    let a100 = told(&written("dgx-a100", "topo-m"), false);
+    assert!(a100.contains(&("NVSwitches", machine())), "{a100:?}");
+    assert!(
+        a100.iter().any(|(fact, parts)| *fact == "NUMA node" && parts.contains(&"NUMA node 0".to_owned()))
+    );
+    let bridged = told(&written("rtx-a6000-4-bridged", "topo-m"), false);
+    assert!(bridged.iter().any(|(fact, _)| *fact == "rate of NVLinks"), "{bridged:?}");
+}
+
+#[test]
+fn names_and_nodes_that_are_told_still_differ() {
+    let renamed = changed("dgx-1-v100", |document| {
+        let nodes = document["nodes"].as_array_mut().unwrap();
+        let nic = nodes.iter_mut().find_map(|node| node.get_mut("nic")).unwrap();
+        (nic["name"], nic["rdma_device"]) = (json!("mlx5_9"), json!("mlx5_9"));
+    });
+    let diff = Diff::new(&preset("dgx-1-v100"), &renamed);
+    assert_eq!(texts(&diff), ["mlx5_0: name mlx5_0 -> mlx5_9", "mlx5_0: RDMA device mlx5_0 -> mlx5_9"]);
+    // A node with devices is gone, though a matrix does not tell those without.
+    let matrix = |near: &str| {
+        let text = format!(
+            "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tSYS\t0-3\t0\nGPU1\tSYS\t X \t{near}\n"
+        );
+        Topology::parse("matrix", text.as_bytes()).unwrap()
+    };
+    let diff = Diff::new(&matrix("4-7\t1"), &matrix("0-3\t0"));
+    assert!(texts(&diff).contains(&"NUMA node 1 is gone".to_owned()), "{:?}", texts(&diff));
+    // A preset tells all nodes, with devices or without.
+    let diff = Diff::new(&preset("dgx-a100"), &preset("dgx-h100"));
+    assert!(texts(&diff).contains(&"NUMA node 4 is gone".to_owned()), "{:?}", texts(&diff));
+}
+
 #[test]
 fn rings_of_three_are_no_ring_of_six() {
     // Each GPU of both has two neighbours: colours alone do not tell them apart.

@@ -80,7 +80,7 @@ fn key(topology: &Topology, device: usize) -> String {
     let id = topology.devices()[device];
     let gpus = topology.gpus().len();
     let (word, facts, has_ids) = match (topology.gpus().nth(device), device.checked_sub(gpus)) {
-        (Some(gpu), _) => ("GPU", of_gpu(topology, device, gpu), gpu.pci.device.is_some()),
+        (Some(gpu), _) => ("GPU", of_gpu(topology, device, gpu, true), gpu.pci.device.is_some()),
         (None, Some(nic)) => match topology.nics().nth(nic) {
             Some(nic) => ("NIC", of_nic(topology, id, nic), nic.pci.device.is_some()),
             None => ("device", Vec::new(), false),

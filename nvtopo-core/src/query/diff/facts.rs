@@ -1,12 +1,13 @@
 //! The facts of the parts of a machine, as texts to compare.
 
 use super::Findings;
+use super::matching::memory;
 use crate::cpuset::CpuSet;
 use crate::model::{
-    CacheKind, Gpu, GpuInstance, LinkLayer, Nic, NodeId, NodeKind, NumaNode, Nvme, PciFacts, PcieSpeed,
-    PortState, Stated, Topology,
+    Basis, CacheKind, Gpu, GpuInstance, LinkLayer, Nic, NodeId, NodeKind, NumaNode, Nvme, PciFacts,
+    PcieSpeed, PortState, Provenance, Stated, Topology,
 };
-use crate::units::{count_of, exact_bytes};
+use crate::units::{Bandwidth, count_of, exact_bytes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The nature of a fact: of what the machine is built, which piece it is, or how it is set and does now.
@@ -41,7 +42,7 @@ pub(super) fn of_machine(topology: &Topology) -> Vec<Fact> {
     let machine = topology.machine();
     let kinds = || topology.nodes().map(|(_, node)| &node.kind);
     // Of a machine whose CPUs nobody told, sets are unknown, not empty.
-    let knows_cpus = kinds().any(|kind| matches!(kind, NodeKind::Pu(_)));
+    let knows_cpus = knows_cpus(topology);
     let of_cpus = |cpus: &CpuSet| knows_cpus.then(|| cpus.clone());
     let number = |is: fn(&NodeKind) -> bool| {
         let number = kinds().filter(|kind| is(kind)).count();
@@ -64,8 +65,25 @@ pub(super) fn of_machine(topology: &Topology) -> Vec<Fact> {
         fact("nohz_full CPUs", State, of_cpus(&machine.nohz_full_cpus)),
         fact("driver version", State, machine.driver.as_ref()),
         fact("CUDA version", State, machine.cuda.as_ref()),
-        fact("NVSwitches", Structure, number(|kind| matches!(kind, NodeKind::NvSwitch(_)))),
+        fact("NVSwitches", Structure, nvswitches(topology)),
     ]
+}
+
+/// Returns the number of NVSwitches. One that was inferred, or of which not even the address is told, stands for all of a fabric.
+fn nvswitches(topology: &Topology) -> Option<usize> {
+    let told = topology.nodes().filter_map(|(_, node)| match &node.kind {
+        NodeKind::NvSwitch(switch) if node.provenance != Provenance::Inferred => {
+            Some(switch.address.is_some() || node.provenance == Provenance::Preset)
+        }
+        _ => None,
+    });
+    let told: Vec<bool> = told.collect();
+    (told.len() > 1 || told == [true]).then_some(told.len())
+}
+
+/// Returns true where a source told CPUs: without one, the sets of CPUs of NUMA nodes are unknown.
+pub(super) fn knows_cpus(topology: &Topology) -> bool {
+    topology.nodes().any(|(_, node)| matches!(node.kind, NodeKind::Pu(_)))
 }
 
 /// Returns the models of the CPUs; each once.
@@ -108,20 +126,40 @@ fn stated<T: ToString>(fact: &Stated<T>) -> Option<String> {
 }
 
 /// Returns the facts of a NUMA node. Its memory is compared apart, for the kernel's own part of it varies.
-pub(super) fn of_numa_node(numa: &NumaNode) -> Vec<Fact> {
+pub(super) fn of_numa_node(topology: &Topology, numa: &NumaNode) -> Vec<Fact> {
     let distances: Vec<String> =
         numa.distances.iter().map(|(to, distance)| format!("{to}:{distance}")).collect();
     vec![
-        fact("CPUs", Identity, Some(&numa.cpus)),
+        fact("CPUs", Identity, knows_cpus(topology).then_some(&numa.cpus)),
         fact("distances", Identity, (!distances.is_empty()).then(|| distances.join(" "))),
     ]
 }
 
-/// Returns the facts of the GPU at a position.
-pub(super) fn of_gpu(topology: &Topology, position: usize, gpu: &Gpu) -> Vec<Fact> {
-    let (links, rate) = topology.nvlinks_of(position);
-    let links = topology.nvlink_known().then(|| match rate {
-        Some(rate) => format!("{links}, {} each way", rate.bandwidth),
+/// Compares a GPU of each machine, by their positions.
+pub(super) fn gpus(part: &str, before: (&Topology, usize), after: (&Topology, usize), found: &mut Findings) {
+    let gpu = |(topology, position): (&'_ Topology, usize)| topology.gpus().nth(position).cloned();
+    let (Some(was), Some(is)) = (gpu(before), gpu(after)) else { return };
+    memory(part, was.memory, is.memory, found);
+    // A rate stands beside the number of NVLinks where both machines tell it.
+    let rated = [before, after].map(|(topology, position)| told_rate(topology, position).is_some());
+    if rated[0] != rated[1] && before.0.nvlink_known() && after.0.nvlink_known() {
+        found.one_sided("rate of NVLinks", rated[0], part);
+    }
+    let of = |(topology, position), gpu| of_gpu(topology, position, gpu, rated == [true, true]);
+    found.facts(part, of(before, &was), of(after, &is));
+}
+
+/// Returns the rate of all NVLinks of a GPU. One that was assumed is not told.
+fn told_rate(topology: &Topology, gpu: usize) -> Option<Bandwidth> {
+    let (_, rate) = topology.nvlinks_of(gpu);
+    rate.filter(|rate| rate.basis != Basis::Assumed).map(|rate| rate.bandwidth)
+}
+
+/// Returns the facts of the GPU at a position, with the rate of its NVLinks or without.
+pub(super) fn of_gpu(topology: &Topology, position: usize, gpu: &Gpu, rated: bool) -> Vec<Fact> {
+    let (links, _) = topology.nvlinks_of(position);
+    let links = topology.nvlink_known().then(|| match told_rate(topology, position).filter(|_| rated) {
+        Some(rate) => format!("{links}, {rate} each way"),
         None => links.to_string(),
     });
     let down = (!gpu.nvlinks.is_empty()).then(|| {
@@ -165,7 +203,7 @@ fn instances(topology: &Topology, gpu: usize) -> Option<String> {
 pub(super) fn of_nic(topology: &Topology, id: NodeId, nic: &Nic) -> Vec<Fact> {
     let interfaces = (!nic.net_devices.is_empty()).then(|| nic.net_devices.join(", "));
     let mut facts = vec![
-        fact("name", Identity, Some(&nic.name)),
+        fact("name", Identity, name_of(nic)),
         fact("RDMA device", Identity, nic.rdma_device.as_ref()),
         fact("interfaces", Identity, interfaces),
         fact("model", Structure, nic.model.as_ref()),
@@ -179,6 +217,21 @@ pub(super) fn of_nic(topology: &Topology, id: NodeId, nic: &Nic) -> Vec<Fact> {
     facts.extend(of_pci(&nic.pci));
     facts.extend(near(topology, id));
     facts
+}
+
+/// Returns the name of a NIC; its RDMA device or interface where it has no other.
+fn name_of(nic: &Nic) -> Option<&str> {
+    Some(&*nic.name)
+        .filter(|_| is_named(nic))
+        .or(nic.rdma_device.as_deref())
+        .or(nic.net_devices.first().map(String::as_str))
+}
+
+/// Returns true where the name of a NIC is no stand-in: its address, or its number in a matrix, such as `NIC0`.
+pub(super) fn is_named(nic: &Nic) -> bool {
+    let number = nic.name.strip_prefix("NIC").unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    !is_number && nic.address.is_none_or(|address| !nic.name.starts_with(&address.to_string()))
 }
 
 /// Returns the facts of a disk.

@@ -2,10 +2,10 @@
 //!
 //! A device is known by its UUID, wherever it is; links, paths and NUMA nodes belong to its site, whatever is there.
 
-use super::facts::{of_disk, of_gpu, of_nic, of_numa_node};
+use super::facts::{self, is_named, of_disk, of_nic, of_numa_node};
 use super::{Change, ChangeKind, Findings};
 use crate::ids::PciAddress;
-use crate::model::{Gpu, Nic, NodeKind, Nvme, Topology};
+use crate::model::{Gpu, Nic, NodeKind, Nvme, Provenance, Stated, Topology};
 use crate::units::exact_bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,6 +144,12 @@ fn nics(before: &Topology, after: &Topology) -> Vec<Option<usize>> {
     matching.by(&device(&before), &device(&after), not_both_known);
     matching.by(&name(&before), &name(&after), not_both_known);
     matching.by(&site(&before), &site(&after), any);
+    // `NIC0` of a matrix without a legend is the first one.
+    if before.len() == after.len() {
+        let unnamed = |nic: &Nic| nic.rdma_device.is_none() && nic.address.is_none() && !is_named(nic);
+        let order: Vec<Option<usize>> = (0..before.len()).map(Some).collect();
+        matching.by(&order, &order, |own, other| unnamed(before[own]) || unnamed(after[other]));
+    }
     matching.map
 }
 
@@ -194,15 +200,47 @@ fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
     for (number, numa) in own {
         let part = format!("NUMA node {number}");
         let Some(other) = others.remove(&number) else {
-            found.part(ChangeKind::Gone, part, "NUMA node", [None, None]);
+            if may_hide(after, before, number) {
+                found.one_sided("NUMA node", true, &part);
+            } else {
+                found.part(ChangeKind::Gone, part, "NUMA node", [None, None]);
+            }
             continue;
         };
         memory(&part, numa.memory, other.memory, found);
-        found.facts(&part, of_numa_node(&numa), of_numa_node(&other));
+        found.facts(&part, of_numa_node(before, &numa), of_numa_node(after, &other));
     }
     for number in others.into_keys() {
-        found.part(ChangeKind::Added, format!("NUMA node {number}"), "NUMA node", [None, None]);
+        let part = format!("NUMA node {number}");
+        if may_hide(before, after, number) {
+            found.one_sided("NUMA node", false, &part);
+        } else {
+            found.part(ChangeKind::Added, part, "NUMA node", [None, None]);
+        }
     }
+}
+
+/// Returns true where a machine may have a NUMA node that only the other one tells: sources that tell NUMA nodes of devices
+/// only do not tell those without. A matrix may tell the nodes of GPUs and not those of all NICs.
+pub(super) fn may_hide(topology: &Topology, other: &Topology, number: u32) -> bool {
+    use Provenance::{Inferred, Kubernetes, Nccl, Smi};
+    let mut nodes = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::NumaNode(_)));
+    let near = |machine: &Topology, gpus: bool| -> Vec<_> {
+        let (own, others) = machine.devices().split_at(machine.gpus().len());
+        let devices = if gpus { own } else { others };
+        devices.iter().map(|id| machine.local_nodes(*id)).collect()
+    };
+    let would_tell = |gpus: bool| {
+        let (told, wanted) = (near(topology, gpus), near(other, gpus));
+        !told.is_empty()
+            && told.iter().all(|nodes| matches!(nodes, Stated::Known(_)))
+            && wanted
+                .iter()
+                .any(|nodes| matches!(nodes, Stated::Known(nodes) if nodes.iter().any(|own| own == number)))
+    };
+    nodes.all(|(_, node)| matches!(node.provenance, Smi | Nccl | Kubernetes | Inferred))
+        && !would_tell(true)
+        && !would_tell(false)
 }
 
 /// Compares two sizes of memory. The part of it that kernel and driver keep for themselves varies by version: 1 % is no
@@ -268,8 +306,7 @@ fn gpus(before: &Topology, after: &Topology, places: &Places, found: &mut Findin
                 Some(_) => {}
             }
         }
-        memory(&gpu.name(), gpu.memory, same.memory, found);
-        found.facts(&gpu.name(), of_gpu(before, position, gpu), of_gpu(after, other, same));
+        facts::gpus(&gpu.name(), (before, position), (after, other), found);
     }
     let taken: BTreeSet<usize> = places.devices.iter().flatten().copied().collect();
     for (_, gpu) in others.iter().enumerate().filter(|(position, _)| !taken.contains(position)) {

@@ -1,7 +1,7 @@
 //! NVLinks, paths, peer-to-peer access and measurements between matched devices.
 
 use super::{Change, ChangeKind, Findings};
-use crate::model::{LinkKind, NodeId, P2p, Pair, PathType, Topology};
+use crate::model::{Basis, LinkKind, NodeId, P2p, Pair, PathType, Topology};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +87,9 @@ impl Side<'_> {
         let direct =
             self.topology.links_of(a).filter(|(far, link)| *far == b && link.kind == LinkKind::NvLink);
         direct.fold((0, Some(Bandwidth::ZERO)), |(links, rate), (_, link)| {
-            let sum = rate.zip(link.rate).map(|(sum, own)| [sum, own.bandwidth].into_iter().sum());
+            // An assumed rate is no told fact.
+            let told = link.rate.filter(|rate| rate.basis != Basis::Assumed);
+            let sum = rate.zip(told).map(|(sum, own)| [sum, own.bandwidth].into_iter().sum());
             (links + link.lanes.unwrap_or(1), sum)
         })
     }

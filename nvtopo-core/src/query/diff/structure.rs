@@ -4,12 +4,11 @@
 //! devices of a colour (Weisfeiler and Leman, 1968). While several devices of one colour are left, one of each machine
 //! gets a colour of its own, and the rounds go on; where that leads to no isomorphism, another is tried.
 
-use super::facts::Nature;
-use super::facts::{counted, of_gpu, of_nic};
-use super::matching::memory;
+use super::facts::{self, Nature, counted, knows_cpus, of_gpu, of_nic};
+use super::matching::may_hide;
 use super::{ChangeKind, Findings};
 use crate::model::{NumaNode, Topology};
-use crate::units::exact_bytes;
+use crate::units::{count_of, exact_bytes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most devices of a machine that are matched by the graph; of more, the first belongs to the first.
@@ -148,7 +147,7 @@ fn kind(topology: &Topology, device: usize) -> Vec<Option<String>> {
     let gpu = topology.gpus().nth(device);
     let nic = device.checked_sub(gpus).and_then(|nic| topology.nics().nth(nic));
     let facts = match (gpu, nic) {
-        (Some(gpu), _) => of_gpu(topology, device, gpu),
+        (Some(gpu), _) => of_gpu(topology, device, gpu, true),
         (_, Some(nic)) => of_nic(topology, topology.devices()[device], nic),
         _ => Vec::new(),
     };
@@ -158,24 +157,7 @@ fn kind(topology: &Topology, device: usize) -> Vec<Option<String>> {
 
 /// Compares NUMA nodes by what they have, and matched devices by what they are.
 pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>], found: &mut Findings) {
-    let numa = |topology: &Topology| {
-        let describe = |numa: &NumaNode| {
-            // To the nearest GiB: the kernel's own part varies.
-            let memory = numa
-                .memory
-                .map(|bytes| format!(" and {}", exact_bytes(bytes.saturating_add(1 << 29) >> 30 << 30)));
-            format!("({} CPUs{})", numa.cpus.len(), memory.unwrap_or_default())
-        };
-        counted(topology.numa_nodes().map(describe))
-    };
-    match (numa(before), numa(after)) {
-        (Some(was), Some(is)) if was != is => {
-            found.part(ChangeKind::Fact, "machine".to_owned(), "NUMA nodes", [Some(was), Some(is)]);
-        }
-        (Some(_), None) => found.one_sided("NUMA nodes", true, "machine"),
-        (None, Some(_)) => found.one_sided("NUMA nodes", false, "machine"),
-        _ => {}
-    }
+    numa_nodes(before, after, found);
     let (own, others) = (before.gpus().len(), after.gpus().len());
     for (device, other) in map.iter().enumerate() {
         let name = before.device_name(device);
@@ -183,10 +165,7 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
             found.part(ChangeKind::Gone, name, if device < own { "GPU" } else { "NIC" }, [None, None]);
             continue;
         };
-        if let (Some(gpu), Some(same)) = (before.gpus().nth(device), after.gpus().nth(other)) {
-            memory(&name, gpu.memory, same.memory, found);
-            found.facts(&name, of_gpu(before, device, gpu), of_gpu(after, other, same));
-        }
+        facts::gpus(&name, (before, device), (after, other), found);
         let nic = |topology: &'_ Topology, position: Option<usize>| {
             position.filter(|nic| *nic < topology.nics().len())
         };
@@ -202,5 +181,45 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
     for other in (0..after.devices().len()).filter(|other| !taken.contains(other)) {
         let fact = if other < others { "GPU" } else { "NIC" };
         found.part(ChangeKind::Added, after.device_name(other), fact, [None, None]);
+    }
+}
+
+/// Compares NUMA nodes by what both machines tell of them.
+fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
+    let tells_memory = |topology: &Topology| topology.numa_nodes().all(|numa| numa.memory.is_some());
+    let (memory, cpus) = ([before, after].map(tells_memory), [before, after].map(knows_cpus));
+    let describe = |numa: &NumaNode| {
+        let size = |bytes: u64| exact_bytes(bytes.saturating_add(1 << 29) >> 30 << 30);
+        let told = [
+            (cpus == [true, true]).then(|| count_of(numa.cpus.len(), "CPU")),
+            // To the nearest GiB: the kernel's own part varies.
+            numa.memory.filter(|_| memory == [true, true]).map(size),
+        ];
+        format!("({})", told.into_iter().flatten().collect::<Vec<_>>().join(" and "))
+    };
+    let numa = |topology: &Topology, other: &Topology| {
+        let numbers: BTreeSet<u32> = other.numa_nodes().map(|numa| numa.os_index).collect();
+        let nodes = topology.numa_nodes();
+        let nodes = nodes.filter(|numa| {
+            numbers.is_empty()
+                || numbers.contains(&numa.os_index)
+                || !may_hide(other, topology, numa.os_index)
+        });
+        counted(nodes.map(describe))
+    };
+    match (numa(before, after), numa(after, before)) {
+        (Some(was), Some(is)) => {
+            if was != is {
+                found.part(ChangeKind::Fact, "machine".to_owned(), "NUMA nodes", [Some(was), Some(is)]);
+            }
+            for (fact, told) in [("memory of NUMA nodes", memory), ("CPUs of NUMA nodes", cpus)] {
+                if told[0] != told[1] {
+                    found.one_sided(fact, told[0], "machine");
+                }
+            }
+        }
+        (Some(_), None) => found.one_sided("NUMA nodes", true, "machine"),
+        (None, Some(_)) => found.one_sided("NUMA nodes", false, "machine"),
+        _ => {}
     }
 }
