@@ -12,7 +12,7 @@ use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
 use nvtopo::diff::Diff;
 use nvtopo::render::{SELECTION_FORMATS, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
-use nvtopo::source::{Redaction, Snapshot, WriteOptions};
+use nvtopo::source::{Locator, Redaction, Snapshot, WriteOptions};
 use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, Topology, save_file, share_cpus};
 use nvtopo_draw::{Picture, PictureFormat, RENDERERS, by_name};
 use std::io::{self, IsTerminal};
@@ -156,6 +156,9 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<String> {
 
 /// Returns the text to print, and the exit code: 1 where the machines differ.
 pub(crate) fn diff(args: &DiffArgs) -> Result<(String, u8)> {
+    if matches!((&args.before, &args.after), (Locator::Stdin, Locator::Stdin)) {
+        return Err(Error::request("only one side can be standard input; name a file for the other"));
+    }
     let [before, after] =
         [&args.before, &args.after].map(|source| Topology::open(std::slice::from_ref(source)));
     let (before, after) = (before?, after?);
