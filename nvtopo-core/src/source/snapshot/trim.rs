@@ -4,6 +4,10 @@
 
 use super::super::sysfs::{Hierarchy, KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 
+/// Services of a node, by the first 15 bytes of their names: the kubelet, those of the NVLink fabric, and the kernel's first
+/// thread, which tells that all processes are seen.
+const SERVICES: [&str; 5] = ["kthreadd", "kubelet", "nv-fabricmanage", "nvidia-imex", "nvlsm"];
+
 /// Returns the content without what discovery does not read. See [`Trim`](super::super::sysfs::Trim).
 pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
     match path {
@@ -24,6 +28,11 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
             lines(&bytes, |line| line.split_once(':').is_some_and(|(key, _)| STATUS.contains(&key)))
         }
         "proc/stat" => lines(&bytes, |line| line.starts_with("btime ")),
+        // Names of programs are their users' matter, but for those of the node's own services.
+        _ if path.starts_with("proc/") && path.ends_with("/comm") => {
+            let is_service = SERVICES.iter().any(|name| bytes.trim_ascii() == name.as_bytes());
+            if is_service { bytes } else { Vec::new() }
+        }
         "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| Hierarchy::of_line(line).is_some()),
         "proc/meminfo" => lines(&bytes, is_total),
         _ if path.starts_with("sys/devices/system/node/") && path.ends_with("/meminfo") => {
