@@ -399,3 +399,23 @@ fn presets_of_cloud_machines_are_the_files_of_their_providers() {
         assert_eq!(meaning(&own).0, meaning(&theirs).0, "{name}");
     }
 }
+
+#[test]
+fn hwloc_has_only_the_nvswitches_that_are_passed() {
+    for (preset, devices) in
+        [("dgx-a100", ["4", "5", "mlx5_6"].as_slice()), ("gb200-nvl72-tray", ["0", "1"].as_slice())]
+    {
+        let host = Topology::preset(preset).unwrap();
+        let mut options = WriteOptions::default();
+        options.devices = devices.iter().map(ToString::to_string).collect();
+        let written = host.write_with("hwloc-xml", &options).unwrap();
+        assert!(!written.text.contains("NVSwitch"), "{preset}: {}", written.text);
+        assert!(!written.text.contains("name=\"NVLinkBandwidth\" kind"), "{preset}");
+        assert!(
+            written.notes.iter().any(|note| note.text.contains("NVSwitches that the guest does not see"))
+        );
+        // NVLinks that the file cannot tell are unknown, and not absent.
+        assert!(!Topology::parse("guest.xml", written.text.as_bytes()).unwrap().nvlink_known(), "{preset}");
+        assert!(host.write("hwloc-xml").unwrap().text.contains("NVSwitch"), "{preset}");
+    }
+}

@@ -22,7 +22,7 @@ pub(super) fn write(
     remarks: &mut Vec<String>,
 ) -> Result<()> {
     latencies(tree, out, remarks)?;
-    nvlinks(topology, out)
+    nvlinks(topology, out, remarks)
 }
 
 /// Writes the distances of NUMA nodes, where all pairs are known.
@@ -63,15 +63,24 @@ fn latencies(tree: &Tree<'_>, out: &mut Out, remarks: &mut Vec<String>) -> Resul
 }
 
 /// Writes the bandwidths of NVLinks in MB/s, between GPUs by the driver's names for them, and NVSwitches.
-fn nvlinks(topology: &Topology, out: &mut Out) -> Result<()> {
-    let links = || topology.links().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+fn nvlinks(topology: &Topology, out: &mut Out, remarks: &mut Vec<String>) -> Result<()> {
+    let all = || topology.links().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+    let is_there = |id: &NodeId| out.numbers.contains_key(id);
+    let is_switch = |id: &NodeId| matches!(topology.node(*id).kind, NodeKind::NvSwitch(_));
+    let is_hidden = |id: &NodeId| is_switch(id) && !is_there(id);
+    let links = || all().filter(|(a, b, _)| !is_hidden(a) && !is_hidden(b));
+    let is_cut = all().any(|(a, b, _)| is_hidden(&a) || is_hidden(&b));
+    if is_cut {
+        let text = "hwloc's XML has no place for NVLinks to NVSwitches that the guest does not see: they are left out";
+        remarks.push(text.to_owned());
+    }
     let is_gpu = |id: &NodeId| topology.node(*id).kind.as_gpu().is_some();
     let gpus: Vec<NodeId> = topology.devices().iter().copied().filter(is_gpu).collect();
     let is_end = |id: &NodeId| links().any(|(a, b, _)| a == *id || b == *id);
     let switches = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::NvSwitch(_)));
     let switches: Vec<NodeId> = switches.map(|(id, _)| id).filter(is_end).collect();
     // Without a link, hwloc writes no matrix; nor does it where the links are unknown.
-    let is_known = topology.nvlink_known() && gpus.len() > 1;
+    let is_known = topology.nvlink_known() && !is_cut && gpus.len() > 1;
     if gpus.len() + switches.len() < 2 || (links().next().is_none() && !is_known) {
         return Ok(());
     }

@@ -86,10 +86,13 @@ pub(super) struct Io<'a> {
 }
 
 /// Collects the I/O objects.
-pub(super) fn collect(topology: &Topology) -> Io<'_> {
+pub(super) fn collect(topology: &Topology, is_guest: bool) -> Io<'_> {
     let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
     let mut tops = Vec::new();
-    for (id, node) in topology.nodes().filter(|(_, node)| is_io(&node.kind)) {
+    // A guest sees the NVSwitches that it got, and the others only as the far ends of NVLinks.
+    let is_hidden =
+        |kind: &NodeKind| is_guest && matches!(kind, NodeKind::NvSwitch(switch) if switch.address.is_none());
+    for (id, node) in topology.nodes().filter(|(_, node)| is_io(&node.kind) && !is_hidden(&node.kind)) {
         match node.parent.filter(|parent| is_io(&topology.node(*parent).kind)) {
             Some(parent) => below.entry(parent).or_default().push(id),
             None => tops.push(id),

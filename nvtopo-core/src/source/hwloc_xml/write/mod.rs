@@ -22,8 +22,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Writes the XML.
-pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> Result<Written> {
-    let io = io::collect(topology);
+pub(in super::super) fn write(topology: &Topology, options: &WriteOptions) -> Result<Written> {
+    let io = io::collect(topology, !options.devices.is_empty());
     let places: Vec<&CpuSet> = io.roots.iter().filter_map(|root| root.place.as_ref()).collect();
     let tree = Tree::build(topology, &places)?;
     // An object has two sets, on average half as long as that of all CPUs, so that the text grows with the square.
