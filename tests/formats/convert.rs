@@ -41,3 +41,15 @@ fn the_document_of_every_recorded_text_is_read_back_equal() {
         );
     }
 }
+
+/// A machine whose driver could not be asked has no GPUs, and the error says why.
+#[test]
+fn writers_of_gpus_say_why_there_are_none() {
+    let text = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":true,"nodes":[{"machine":{}}],
+        "notes":[{"kind":"driver","code":"driver","text":"the driver is not loaded: modprobe nvidia"}]}}"#;
+    let machine = nvtopo::Topology::parse("made", text.as_bytes()).unwrap();
+    for format in ["gres.conf", "nccl-xml", "topo-m"] {
+        let error = machine.write(format).unwrap_err();
+        assert!(error.advice().is_some_and(|help| help.contains("modprobe nvidia")), "{format}: {error:?}");
+    }
+}

@@ -450,9 +450,13 @@ fn unknown_facts_are_assumed_with_a_note() {
     let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
     let written = topology.write("nccl-xml").unwrap();
     assert_eq!(written.text.matches("<gpu ").count(), 2);
-    for what in
-        ["make of the CPUs", "PCI addresses", "compute capability", "speed of some PCIe links", "ranks"]
-    {
+    for what in [
+        "make of the CPUs",
+        "PCI addresses",
+        "compute capability",
+        "speed or lanes of some PCIe links",
+        "ranks",
+    ] {
         assert!(written.notes.iter().any(|note| note.text.contains(what)), "{what}: {:?}", written.notes);
     }
     let none = Topology::parse(
@@ -460,4 +464,35 @@ fn unknown_facts_are_assumed_with_a_note() {
         b"Architecture: x86_64\nCPU(s): 4\nOn-line CPU(s) list: 0-3\nNUMA node0 CPU(s): 0-3\n",
     );
     assert!(none.is_err() || none.unwrap().write("nccl-xml").is_err());
+}
+
+/// NCCL fills in speed, lanes and the make of CPUs of what is above a GPU of the job, and not of what a named adapter alone
+/// keeps: there it stops with an error where they are missing.
+#[test]
+fn unknown_facts_are_left_out_where_nccl_asks_the_machine() {
+    let text = "\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tSYS\tSYS\t0-15\t0\n\
+                GPU1\tSYS\t X \tPIX\t16-31\t1\nmlx5_0\tSYS\tPIX\t X \t\t\n";
+    let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+    let written = topology.write("nccl-xml").unwrap();
+    let cpus: Vec<&str> = written.text.split("<cpu ").skip(1).collect();
+    assert_eq!(cpus.len(), 2, "{}", written.text);
+    for (cpu, has_net) in cpus.iter().zip([false, true]) {
+        assert_eq!(cpu.contains("<net "), has_net, "{cpu}");
+        assert_eq!(cpu.contains("arch=\"x86_64\" vendor=\"GenuineIntel\""), has_net, "{cpu}");
+    }
+    let elements = written.text.lines().filter(|line| line.contains("<pci "));
+    let (of_gpus, others): (Vec<&str>, Vec<&str>) = elements.partition(|line| line.contains("0x0302"));
+    assert!(of_gpus.iter().all(|line| !line.contains("link_")), "{}", written.text);
+    assert!(others.iter().all(|line| line.contains("link_speed=\"\" link_width=\"0\"")), "{}", written.text);
+    assert_eq!((of_gpus.len(), others.len()), (2, 2), "{}", written.text);
+    let again = Topology::parse("written", written.text.as_bytes()).unwrap();
+    assert_eq!((again.gpus().len(), again.nics().len()), (2, 1));
+    // A guest's kernel tells wrong speeds, which would be worse than none.
+    let mut options = nvtopo::source::WriteOptions::default();
+    options.devices = vec!["0".to_owned()];
+    let guest = topology.write_with("nccl-xml", &options).unwrap().text;
+    assert!(
+        guest.contains("link_speed=\"\" link_width=\"0\"") && !guest.contains("vendor=\"Genuine"),
+        "{guest}"
+    );
 }

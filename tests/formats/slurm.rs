@@ -109,15 +109,20 @@ fn instances_are_lines_of_their_own() {
     assert_eq!(
         lines,
         [
-            "NodeName=n1 Name=gpu Type=nvidia_a100-sxm4-40gb_3g.20gb \
+            "NodeName=n1 Name=gpu Type=nvidia_a100_3g.20gb \
              MultipleFiles=/dev/nvidia1,/dev/nvidia-caps/nvidia-cap147,/dev/nvidia-caps/nvidia-cap148 Cores=0-1 Links=-1,0,0",
-            "NodeName=n1 Name=gpu Type=nvidia_a100-sxm4-40gb_1g.5gb \
+            "NodeName=n1 Name=gpu Type=nvidia_a100_1g.5gb \
              MultipleFiles=/dev/nvidia1,/dev/nvidia-caps/nvidia-cap219,/dev/nvidia-caps/nvidia-cap220 Cores=0-1 Links=0,-1,0",
             "NodeName=n1 Name=gpu Type=nvidia_a100-sxm4-40gb File=/dev/nvidia0 Cores=2-3 Links=0,0,-1",
         ]
     );
     assert!(notes.iter().any(|note| note.contains("unknown are left out, of GPU0")), "{notes:?}");
-    assert!(text.contains("Gres=gpu:nvidia_a100-sxm4-40gb_3g.20gb:1,gpu:nvidia_a100-sxm4-40gb_1g.5gb:1,gpu:nvidia_a100-sxm4-40gb:1\n"), "{text}");
+    assert!(
+        text.contains(
+            "Gres=gpu:nvidia_a100_3g.20gb:1,gpu:nvidia_a100_1g.5gb:1,gpu:nvidia_a100-sxm4-40gb:1\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -140,5 +145,41 @@ fn names_that_are_none_are_refused() {
         for format in ["gres.conf", "slurm.conf"] {
             assert!(dgx.write_with(format, &options).is_err(), "{name:?}");
         }
+    }
+}
+
+/// `nvidia-smi -q` tells no profiles, and a type without one would be that of whole GPUs.
+#[test]
+fn instances_without_a_profile_have_no_type() {
+    let text = std::fs::read(crate::data("smi/a100-sxm4-mig-q-cut.xml")).unwrap();
+    let machine = Topology::parse("q.xml", &text).unwrap();
+    let (text, notes) = written(&machine, "gres.conf");
+    let instances: Vec<&str> = text.lines().filter(|line| line.contains("MultipleFiles=")).collect();
+    assert!(!instances.is_empty() && instances.iter().all(|line| !line.contains("Type=")), "{text}");
+    assert!(notes.iter().any(|note| note.starts_with("Type= is left out of instances")), "{notes:?}");
+}
+
+#[test]
+fn parts_of_a_gpu_instance_have_its_type() {
+    let machine = interleaved(
+        r#"{"gpu":{"parent":2,"index":0,"minor":0,"model":"NVIDIA H100 80GB HBM3","mig":{"current":true,"pending":true}}},
+           {"gpu_instance":{"parent":17,"gpu_instance":1,"compute_instance":0,"profile":"1c.3g.40gb"}},
+           {"gpu_instance":{"parent":17,"gpu_instance":7,"compute_instance":0,"profile":"1g.10gb+me"}}"#,
+    );
+    let (text, _) = written(&machine, "slurm.conf");
+    assert!(
+        text.ends_with("Gres=gpu:nvidia_h100_80gb_hbm3_3g.40gb:1,gpu:nvidia_h100_80gb_hbm3_1g.10gb:1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn unknown_memory_is_told() {
+    let text = "\tGPU0\tCPU Affinity\nGPU0\t X \t0-15\n";
+    let machine = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+    for format in ["slurm.conf", "gres.conf"] {
+        let (text, notes) = written(&machine, format);
+        assert!(!text.contains("RealMemory"), "{text}");
+        assert!(notes.iter().any(|note| note.starts_with("RealMemory= is left out")), "{notes:?}");
     }
 }

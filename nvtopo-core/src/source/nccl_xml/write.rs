@@ -32,11 +32,12 @@ const GPU_ORDER: [&str; 6] = ["dev", "sm", "gcn", "arch", "rank", "gdr"];
 const NET_ORDER: [&str; 9] = ["dev", "speed", "port", "latency", "guid", "maxconn", "gdr", "coll", "keep"];
 
 /// Writes a topology.
-pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> Result<Written> {
+pub(in super::super) fn write(topology: &Topology, options: &WriteOptions) -> Result<Written> {
     let mut writer = Writer::new(topology);
+    writer.is_guest = !options.devices.is_empty();
     let system = writer.system()?;
     if system.children.is_empty() {
-        return Err(nothing());
+        return Err(nothing(topology));
     }
     let count = system.count();
     if count > MAX_ELEMENTS {
@@ -56,8 +57,12 @@ pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> R
     Ok(written)
 }
 
-fn nothing() -> Error {
-    Error::request("the machine has no GPU, so there is nothing that NCCL could use")
+fn nothing(topology: &Topology) -> Error {
+    let error = Error::request("the machine has no GPU, so there is nothing that NCCL could use");
+    match topology.driver_trouble() {
+        Some(why) => error.help(why),
+        None => error,
+    }
 }
 
 pub(super) struct Writer<'t> {
@@ -75,6 +80,8 @@ pub(super) struct Writer<'t> {
     nets: BTreeMap<&'t str, usize>,
     /// The assumptions, and the facts that the format cannot tell.
     pub(super) assumed: BTreeSet<String>,
+    /// True for a guest, where the kernel tells wrong speeds of PCIe links.
+    is_guest: bool,
 }
 
 impl<'t> Writer<'t> {
@@ -108,14 +115,14 @@ impl<'t> Writer<'t> {
             links.entry(b).or_default().push((a, link));
         }
         let nets = topology.nics().enumerate().map(|(place, nic)| (nic.name.as_str(), place)).collect();
-        Self { topology, below, holds, addresses, taken, made: 0, links, nets, assumed }
+        Self { topology, below, holds, addresses, taken, made: 0, links, nets, assumed, is_guest: false }
     }
 
     fn system(&mut self) -> Result<Xml> {
         let topology = self.topology;
         if topology.gpus().len() == 0 && topology.nodes().all(|(_, node)| node.provenance != Provenance::Nccl)
         {
-            return Err(nothing());
+            return Err(nothing(topology));
         }
         let mut cpus: Vec<(u32, Xml)> = Vec::new();
         for (id, node) in topology.nodes() {
@@ -152,17 +159,20 @@ impl<'t> Writer<'t> {
         let mut system = Xml::new("system");
         system.set("version", if is_amd { 2 } else { 1 });
         let is_kept = topology.node(NodeId::MACHINE).provenance == Provenance::Nccl;
-        system
-            .children
-            .extend(cpus.into_iter().map(|(_, cpu)| cpu).filter(|cpu| is_kept || !cpu.children.is_empty()));
+        for (_, mut cpu) in cpus {
+            if is_kept || !cpu.children.is_empty() {
+                self.make(&mut cpu);
+                system.children.push(cpu);
+            }
+        }
         if !rest.is_empty() {
             let mut cpu = Xml::new("cpu");
             cpu.set("numaid", "-1");
             if let Stated::Known(cpus) = stated {
                 cpu.set("affinity", cpus.to_mask());
             }
-            self.make(&mut cpu);
             cpu.children = rest;
+            self.make(&mut cpu);
             system.children.push(cpu);
         }
         Ok(system)
@@ -184,21 +194,23 @@ impl<'t> Writer<'t> {
         } else if !numa.cpus.is_empty() {
             cpu.set("affinity", mask);
         }
-        self.make(&mut cpu);
         cpu.children = children;
         cpu
     }
 
-    /// Sets the make of the CPUs.
+    /// Sets the make of the CPUs, after their devices.
     fn make(&mut self, cpu: &mut Xml) {
         let is_nccl = self.topology.node(NodeId::MACHINE).provenance == Provenance::Nccl;
         let make = match make::of(self.topology) {
             Some(make) => make,
             None if is_nccl => return,
+            None if !has_net(cpu) => {
+                return self.assume("the make of the CPUs is unknown, and left out: NCCL asks the machine");
+            }
             None => {
                 self.assume(
-                    "the make of the CPUs is unknown: an Intel Xeon of Skylake is assumed (10 GB/s between NUMA nodes); \
-                     without arch, vendor, familyid and modelid NCCL asks the machine",
+                    "the make of the CPUs is unknown: an Intel Xeon of Skylake is assumed (10 GB/s between NUMA nodes) where \
+                     adapters are, as NCCL asks the machine only where a GPU of the job is",
                 );
                 CpuMake {
                     architecture: Some("x86_64".to_owned()),
@@ -239,9 +251,14 @@ impl<'t> Writer<'t> {
                 let class = if is_leaf { None } else { Some(0x06_0400) };
                 let mut pci = self.pci(id, &switch.pci, class);
                 self.below(id, false, &mut pci.children);
+                self.link_up(id, &mut pci);
                 out.push(pci);
             }
-            NodeKind::NvSwitch(switch) => out.push(self.pci(id, &switch.pci, Some(0x06_8000))),
+            NodeKind::NvSwitch(switch) => {
+                let mut pci = self.pci(id, &switch.pci, Some(0x06_8000));
+                self.link_up(id, &mut pci);
+                out.push(pci);
+            }
             NodeKind::Gpu(gpu) => {
                 let mut pci = self.pci(id, &gpu.pci, Some(0x03_0200));
                 let is_known =
@@ -251,6 +268,7 @@ impl<'t> Writer<'t> {
                     let element = self.gpu(id, gpu);
                     pci.children.push(element);
                 }
+                self.link_up(id, &mut pci);
                 out.push(pci);
                 // Another function of the GPU hangs on it.
                 self.below(id, false, out);
@@ -291,12 +309,13 @@ impl<'t> Writer<'t> {
             (_, net) => {
                 let mut pci = pci;
                 pci.children.extend(net.map(wrap));
+                self.link_up(id, &mut pci);
                 out.push(pci);
             }
         }
     }
 
-    /// Writes a PCI device or switch.
+    /// Writes a PCI device or switch, without its link.
     fn pci(&mut self, id: NodeId, facts: &PciFacts, class: Option<u32>) -> Xml {
         let mut pci = Xml::new("pci");
         pci.set("busid", self.address(id));
@@ -310,13 +329,31 @@ impl<'t> Writer<'t> {
         ] {
             pci.maybe(name, value.map(|value| format!("{value:#06x}")));
         }
+        pci
+    }
+
+    /// Sets the PCIe link of a device or switch upwards, after what is below it.
+    ///
+    /// NCCL demands speed and lanes of each device that it uses. It asks the machine for those that a file leaves out, of
+    /// GPUs and all above them; of adapters that the file names it does not.
+    fn link_up(&mut self, id: NodeId, pci: &mut Xml) {
+        let is_nccl = self.topology.node(id).provenance == Provenance::Nccl;
+        let is_demanded = is_nccl || self.is_guest || has_net(pci);
         let parent = self.topology.node(id).parent;
         let mut links = self.topology.links_of(id).filter(|(far, _)| Some(*far) == parent);
         let link = links.find(|(_, link)| link.kind == LinkKind::Pcie).map(|(_, link)| link.clone());
         let (generation, width) = link.as_ref().map_or((None, None), speed);
-        if class.is_some() || generation.is_some() || width.is_some() {
-            let speed = generation.map_or_else(String::new, |speed| format!("{speed} GT/s PCIe"));
-            pci.set("link_speed", speed);
+        let speed = generation.map(|speed| format!("{speed} GT/s PCIe"));
+        if !is_demanded {
+            if speed.is_none() || width.is_none() {
+                self.assume(
+                    "the speed or lanes of some PCIe links are unknown, and left out: NCCL asks the machine",
+                );
+            }
+            pci.maybe("link_speed", speed);
+            pci.maybe("link_width", width);
+        } else if pci.value("class").is_some() || generation.is_some() || width.is_some() {
+            pci.set("link_speed", speed.unwrap_or_default());
             pci.set("link_width", width.unwrap_or(0));
             if generation.is_none() {
                 self.assume("the speed of some PCIe links is unknown: NCCL plans with generation 3 there");
@@ -324,7 +361,6 @@ impl<'t> Writer<'t> {
                 self.assume("the lanes of some PCIe links are unknown: NCCL plans with 16 there");
             }
         }
-        pci
     }
 
     /// Returns the address of a device or switch, or makes one up as makers of virtual machines do.
@@ -395,6 +431,11 @@ impl<'t> Writer<'t> {
         fill(&mut net, own, &NET_ORDER);
         net
     }
+}
+
+/// Returns true for an element with a named adapter in it.
+fn has_net(element: &Xml) -> bool {
+    element.name == "net" || element.children.iter().any(has_net)
 }
 
 /// Sets attributes, in the given order as far as it goes.

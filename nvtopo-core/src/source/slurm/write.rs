@@ -27,8 +27,11 @@ pub(in crate::source) fn gres(topology: &Topology, options: &WriteOptions) -> Re
     let mut written = Written::default();
     let devices = devices(topology, &mut written);
     if devices.is_empty() {
-        return Err(Error::request("the topology has no GPU that a job can use, and gres.conf lists GPUs")
-            .help("--to slurm.conf writes the line of a node without GPUs"));
+        let help = "--to slurm.conf writes the line of a node without GPUs";
+        let help = topology.driver_trouble().map_or_else(|| help.to_owned(), |why| format!("{why}; {help}"));
+        return Err(
+            Error::request("the topology has no GPU that a job can use, and gres.conf lists GPUs").help(help)
+        );
     }
     let sockets = Sockets::of(topology);
     let mut out = String::from("# gres.conf. In slurm.conf belong with it:\n");
@@ -162,6 +165,10 @@ fn node_lines(
             let text = "RealMemory= is that of the product; the kernel keeps a part, and Slurm drains a node that has less";
             written.note(Note::new(NoteCode::Inferred, text));
         }
+    } else {
+        let text = "RealMemory= is left out, as the memory is unknown, and Slurm takes that for 1 MiB: write what slurmd -C \
+                    prints on the node";
+        written.note(Note::new(NoteCode::Unknown, text));
     }
     if !devices.is_empty() {
         _ = write!(line, " Gres={}", counts(devices));
@@ -191,6 +198,7 @@ fn counts(devices: &[Device]) -> String {
 fn devices(topology: &Topology, written: &mut Written) -> Vec<Device> {
     let mut devices = Vec::new();
     let (mut assumed, mut unusable, mut unnumbered) = (Vec::new(), Vec::new(), Vec::new());
+    let mut untyped = BTreeSet::new();
     for (position, gpu) in topology.gpus().enumerate() {
         if gpu.unusable.is_some() || gpu.is_display() {
             unusable.push(gpu.name());
@@ -217,6 +225,9 @@ fn devices(topology: &Topology, written: &mut Written) -> Vec<Device> {
                 unnumbered.push(gpu.name());
                 continue;
             };
+            if instance.profile.is_none() && gpu.model.is_some() {
+                untyped.insert(position);
+            }
             let files = (format!("{file},{files}"), true);
             devices.push(Device { gpu: position, files, kind: kind(gpu, Some(instance)), is_instance: true });
         }
@@ -237,6 +248,13 @@ fn devices(topology: &Topology, written: &mut Written) -> Vec<Device> {
         let text = format!("instances whose numbers are unknown are left out, of {}", unnumbered.join(", "));
         written.note(Note::new(NoteCode::DeviceLeftOut, text));
     }
+    if !untyped.is_empty() {
+        let text = format!(
+            "Type= is left out of instances whose profiles are unknown, of {}; nvidia-smi -L tells them in a second --from",
+            topology.device_names(&untyped.into_iter().collect::<Vec<_>>())
+        );
+        written.note(Note::new(NoteCode::Unknown, text));
+    }
     if devices.iter().any(|device| device.is_instance) {
         let text = "Slurm numbers MIG instances like GPUs in CUDA_VISIBLE_DEVICES, which CUDA does not: set ConstrainDevices=yes in \
                     cgroup.conf, so that a job sees only its own";
@@ -254,11 +272,21 @@ fn capabilities(minor: u32, instance: &GpuInstance) -> Option<String> {
     Some(format!("/dev/nvidia-caps/nvidia-cap{own},/dev/nvidia-caps/nvidia-cap{compute}"))
 }
 
-/// Returns the type as Slurm's own detection makes it of the model's name: in small letters, with underscores.
+/// Returns the type as Slurm's own detection makes it of the model's name: in small letters, with underscores. Of an instance
+/// it is the name up to the first dash, and the profile of its GPU instance; without a profile it would be that of whole GPUs.
+///
+/// Source: `_get_system_gpu_list_nvml` and `_handle_mig` in Slurm's `src/plugins/gpu/nvml/gpu_nvml.c`.
 fn kind(gpu: &Gpu, instance: Option<&GpuInstance>) -> Option<String> {
     let model = gpu.model.as_deref()?;
-    let profile = instance.and_then(|instance| instance.profile.as_deref());
-    let name = profile.map_or_else(|| model.to_owned(), |profile| format!("{model}_{profile}"));
+    let name = match instance {
+        None => model.to_owned(),
+        Some(instance) => {
+            let profile = instance.profile.as_deref()?;
+            let profile = profile.split_once("c.").map_or(profile, |(_, of_gpu)| of_gpu);
+            let profile = profile.split('+').next().unwrap_or(profile);
+            format!("{}_{profile}", model.split('-').next().unwrap_or(model))
+        }
+    };
     let plain = |c: char| match c {
         'A'..='Z' => c.to_ascii_lowercase(),
         'a'..='z' | '0'..='9' | '.' | '-' | '_' => c,

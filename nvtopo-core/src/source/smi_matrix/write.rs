@@ -23,10 +23,12 @@ struct Form {
 /// Writes the matrix, with its legends.
 pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> Result<Written> {
     if topology.gpus().len() == 0 {
+        let help = "--to json writes machines without GPUs";
+        let help = topology.driver_trouble().map_or_else(|| help.to_owned(), |why| format!("{why}; {help}"));
         return Err(Error::request(
             "the topology has no GPU, and the matrix of nvidia-smi has a row for each",
         )
-        .help("--to json writes machines without GPUs"));
+        .help(help));
     }
     let form = Form::of(topology);
     let mut written = Written::default();
