@@ -1,4 +1,4 @@
-//! What runs beside the NVLink fabric: the fabric manager, IMEX, MIG, and the C2C links of Grace.
+//! Parts around the NVLink fabric: the fabric manager, IMEX, MIG, and the C2C links of Grace.
 
 use super::kubernetes::{ClusterNode, node};
 use crate::evidence::{Evidence, NODE};
@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The NVSwitches that this machine manages.
 enum Switches {
     None,
-    /// So many on the PCI bus.
+    /// The number of NVSwitches on the PCI bus.
     OnPci(usize),
     /// Behind management ports, of these names.
     Behind(Vec<String>),

@@ -1,4 +1,4 @@
-//! What stands between a GPU and its network adapter (access control services, the IOMMU), the modules and drivers that
+//! Obstacles between a GPU and its network adapter (access control services, the IOMMU), the modules and drivers that
 //! `GPUDirect` RDMA needs, and what keeps tenants apart.
 
 use super::{Check, Theme, direct_nic};

@@ -1,4 +1,4 @@
-//! What keeps GPUs from those who have not asked for them, and modules and options of the driver.
+//! The isolation of GPUs from pods that have not asked for them, and modules and options of the driver.
 
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};

@@ -5,7 +5,7 @@ use nvtopo::Bandwidth;
 use nvtopo::model::{LinkLayer, PortState};
 use std::collections::BTreeMap;
 
-/// What the tools tell of a port.
+/// The facts of a port that tools tell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     pub(super) state: Option<PortState>,

@@ -1,4 +1,4 @@
-//! What the cluster says of the node: versions and labels, and whether its scheduler knows NUMA nodes.
+//! Facts that the cluster tells of the node: versions and labels, and whether its scheduler knows NUMA nodes.
 
 use super::{NO_KUBELET, effective};
 use crate::evidence::{Evidence, NODE};

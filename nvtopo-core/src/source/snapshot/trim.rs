@@ -42,7 +42,7 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
     }
 }
 
-/// What the reader may use, and lock.
+/// The lines of a status that tell what the reader may use, and lock.
 const STATUS: [&str; 3] = ["CapEff", "Cpus_allowed_list", "Mems_allowed_list"];
 
 fn is_total(line: &str) -> bool {
