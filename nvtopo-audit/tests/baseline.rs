@@ -269,6 +269,8 @@ fn the_baseline_says_how_many_links_a_gpu_of_unknown_board_has() {
     assert_eq!(only_status(&same, "nvlink-links-active"), Pass);
     let fewer = of_tables("links-fewer", &[("topo.txt", &table(4))], &[("topo.txt", &table(3))]);
     assert_eq!(finding(&fewer, "nvlink-links-active", "GPU0").text, "3 of 4 NVLinks are up");
+    let text = "2 GPUs are there, as expected";
+    assert_eq!(finding(&same, "gpu-count", "node").text, text);
 }
 
 #[test]

@@ -1,19 +1,12 @@
 //! The facts of a machine that no topology holds: kernel, BIOS, kubelet, labels of the Kubernetes node.
 
 use crate::evidence::Evidence;
+use crate::reading::host::command_line;
+use crate::reading::kubelet::Kubelet;
 use nvtopo::model::Stated;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The files in which distributions keep the kubelet's configuration.
-const KUBELET: &[&str] = &[
-    "var/lib/kubelet/config.yaml",
-    "etc/kubernetes/kubelet/config.json",
-    "etc/kubernetes/kubelet/kubelet-config.json",
-    "home/kubernetes/kubelet-config.yaml",
-    "etc/kubernetes/kubelet.conf",
-];
 
 /// The longest text of a tool that is searched for a Kubernetes node.
 const LONGEST: usize = 4 << 20;
@@ -51,29 +44,22 @@ impl Facts {
                 let text = read("proc/version")?;
                 Some(text.strip_prefix("Linux version ")?.split_whitespace().next()?.to_owned())
             }),
-            command_line: read("proc/cmdline").map(|text| words(&text)),
+            command_line: command_line(evidence).known().map(|text| words(text)),
             bios: read("sys/class/dmi/id/bios_version"),
             ..Self::default()
         };
-        if let Some(config) = KUBELET.iter().find_map(|path| read(path)) {
-            facts.kubelet(&config);
+        if let Kubelet::Known(settings, _) = evidence.kubelet()
+            && let Ok(settings) = serde_json::from_str(&settings.to_json())
+        {
+            flatten(&settings, "", &mut facts.kubelet);
         }
         for saved in evidence.texts().filter(|saved| saved.text.len() <= LONGEST) {
             let says = |word: &str| saved.text.contains(word);
-            if facts.kubelet.is_empty() && says("KubeletConfiguration") {
-                facts.kubelet(&saved.text);
-            }
             if says("kubeletVersion") || (says("Node") && says("nvidia.com/")) {
                 facts.node(&saved.text);
             }
         }
         facts
-    }
-
-    fn kubelet(&mut self, text: &str) {
-        if let Some(value @ Value::Object(_)) = parsed(text) {
-            flatten(&value, "", &mut self.kubelet);
-        }
     }
 
     /// Takes the version of the kubelet and the labels of `kubectl get node NAME -o yaml` or `-o json`.

@@ -13,9 +13,9 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Inventory,
         severity: Severity::Critical,
         claim: "Every GPU of the board is on the PCI bus, and the driver has it.",
-        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, and the profile's gpus.",
-        rule: "Fails where there are fewer than the profile says, where the driver does not list one, or where one is lost. \
-               Warns where there are more. Unknown where the profile names no number.",
+        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, and the profile's gpus, or the baseline's.",
+        rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, or \
+               where one is lost. Warns where there are more. Unknown where neither names a number.",
         remedy: "Drain the node, look for Xid 79 in the kernel's log, then reset or reseat the GPU.",
         source: "azure_gpu_count.nhc of azurehpc-health-checks; NVIDIA, Xid errors",
         run: count,
@@ -73,7 +73,8 @@ fn count(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
     let found = topology.gpus().len();
     let has = if found == 1 { "1 GPU is".to_owned() } else { format!("{found} GPUs are") };
-    match evidence.profile.expect.gpus {
+    let accepted = evidence.baseline.map(|baseline| baseline.topology().gpus().len());
+    match evidence.profile.expect.gpus.or(accepted) {
         Some(expected) if found < expected => {
             verdicts.fail(NODE, format!("{has} there, where {expected} are expected"));
         }
@@ -82,8 +83,10 @@ fn count(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
         Some(_) => verdicts.pass(NODE, format!("{has} there, as expected")),
         None => {
-            verdicts
-                .unknown(NODE, format!("{has} there, and the profile does not say how many are expected"));
+            verdicts.unknown(
+                NODE,
+                format!("{has} there, and neither profile nor baseline says how many are expected"),
+            );
         }
     }
 }

@@ -185,7 +185,7 @@ fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] 
         .then(|| counted((0..topology.gpus().len()).map(|gpu| Some(topology.nvlinks_of(gpu).0.to_string()))));
     let gpu_lanes = topology.gpus().map(|gpu| ("GPU", gpu.pci.link));
     let lanes = gpu_lanes.chain(topology.nics().map(|nic| ("NIC", nic.pci.link)));
-    let lanes = lanes.map(|(word, link)| Some(format!("{word} x{}", link?.now.width?)));
+    let lanes = lanes.map(|(word, link)| Some(format!("{word} of {} lanes", link?.now.width?)));
     let gpus = topology.gpus().filter_map(|gpu| Some((gpu.model.clone(), gpu.firmware.clone()?)));
     let nics = topology.nics().filter_map(|nic| Some((nic.model.clone(), nic.firmware.clone()?)));
     [

@@ -20,10 +20,10 @@ impl Fleet {
     /// Returns the fleet as text: boards with counts by driver and firmware, outliers, and what could not be read.
     pub fn to_text(&self) -> String {
         let mut text = format!(
-            "{} nodes of {} boards, {} outliers, {} unreadable\n",
-            self.nodes().len(),
-            self.boards().len(),
-            self.outliers().len(),
+            "{} of {}, {}, {} unreadable\n",
+            count_of(self.nodes().len(), "node"),
+            count_of(self.boards().len(), "board"),
+            count_of(self.outliers().len(), "outlier"),
             self.unreadable().len()
         );
         for board in self.boards() {
@@ -44,7 +44,7 @@ impl Fleet {
 
     fn add_board(&self, text: &mut String, board: &FleetBoard) {
         let nodes = board.nodes.len();
-        let _ = writeln!(text, "\n{}: {nodes} nodes", printable(&board.name));
+        let _ = writeln!(text, "\n{}: {}", printable(&board.name), count_of(nodes, "node"));
         for ((_, label), values) in FIELDS.iter().zip(&board.values) {
             if values.is_empty() {
                 continue;
@@ -185,6 +185,10 @@ fn told(value: &str, count: usize, nodes: usize) -> String {
     } else {
         format!("{value} ({count})")
     }
+}
+
+fn count_of(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 /// Returns a share in percent, with a digit where it is small.
