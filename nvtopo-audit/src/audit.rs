@@ -126,20 +126,23 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// Reads the evidence of some places. This machine is read at once, so that an audit judges one moment, and a later one can
-/// judge counters by their growth since then.
+/// Reads the evidence of some places for an audit with this profile and of this process. This machine is read at once, so that
+/// an audit judges one moment, and a later one can judge counters by their growth since then.
 ///
 /// Errors are those of [`Topology::open`].
-pub fn evidence(locators: &[Locator]) -> Result<Contents> {
-    Contents::open_at_once(locators, record)
+pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
+    Contents::open_at_once(locators, |topology, files| look(topology, files, profile, process))
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of
 /// [`Snapshot::take_with`](nvtopo::source::Snapshot::take_with), so that an audit of the snapshot gives the verdicts that
 /// one of the machine gives.
 pub fn record(topology: &Topology, files: &Files) {
-    let (profile, process) = (Profile::default(), AuditedProcess::Own);
-    let evidence = Evidence::of_files(topology, files, &profile, &process);
+    look(topology, files, &Profile::default(), &AuditedProcess::Own);
+}
+
+fn look(topology: &Topology, files: &Files, profile: &Profile, process: &AuditedProcess) {
+    let evidence = Evidence::of_files(topology, files, profile, process);
     for check in checks() {
         findings(check, &evidence);
     }

@@ -3,7 +3,7 @@
 use nvtopo::source::{Contents, Locator};
 use nvtopo::{Error, Result};
 use nvtopo_audit::metrics::{Family, metrics};
-use nvtopo_audit::{Audit, Profile, evidence};
+use nvtopo_audit::{Audit, AuditedProcess, Profile, evidence};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ impl Reader {
 
     /// Reads the node.
     pub(crate) fn read(&mut self) -> Result<Page> {
-        let contents = evidence(&self.from)?;
+        let contents = evidence(&self.from, &self.profile, &AuditedProcess::Own)?;
         let mut audit = Audit::of(&contents).profile(self.profile.clone()).today(today());
         if let Some(earlier) = &self.earlier {
             audit = audit.earlier(earlier);

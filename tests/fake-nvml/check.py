@@ -343,10 +343,25 @@ def main(folder):
             compare_nvtopo(name, json.loads(found.stdout), read)
             return read, json.loads(text)
 
+        def audited(*arguments):
+            """The verdicts of an audit of this machine, which the stand-in gives GPUs."""
+            asked = run([nvtopo, "audit", "--format", "json", "--fail-on", "never", *arguments])
+            assert asked.returncode == 0, asked.stderr
+            return {found["subject"]: found for found in json.loads(asked.stdout)["findings"]}
+
         for preset in (preset["name"] for preset in presets):
             read, document = both(preset, preset)
             compare(preset, read, expected(document))
             print(f"{preset}: {len(read)} GPUs, {sum(len(gpu['links']) for gpu in read)} ends of NVLinks")
+        # Counters are judged by two readings of the live driver, and limits by the process that is named.
+        machine.write_bytes(
+            subprocess.check_output([nvtopo, "show", "--from", "preset:dgx-h100", "--format", "json"])
+        )
+        for found in audited("--wait", "1s", "--only", "nvlink-errors").values():
+            assert found["status"] == "pass", found
+        for found in audited("--pid", str(os.getpid()), "--only", "gpu-cpus-allowed").values():
+            assert found["status"] != "unknown" and f"process {os.getpid()}" in found["text"], found
+        print("audited: counters of two readings, and the limits of a process")
         for preset, faults in (
             ("dgx-a100", "mig:2,mig:4:1g+1g,mig-pending:1"),
             ("dgx-h100", "mig:0,root"),

@@ -2,7 +2,7 @@
 
 use super::{read_text, style};
 use crate::args::{AuditArgs, AuditFormat, FailOn};
-use nvtopo::source::read_file;
+use nvtopo::source::{Locator, read_file};
 use nvtopo::{Error, Result};
 use nvtopo_audit::{
     Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence,
@@ -26,21 +26,22 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
         Some(path) => Some(Baseline::parse(&path.display().to_string(), &read_file(path)?)?),
         None => None,
     };
-    let mut contents = evidence(&args.from)?;
-    let mut earlier = None;
-    if !args.since.is_empty() {
-        earlier = Some(evidence(&args.since)?);
-    } else if let Some(time) = args.wait {
-        let time =
-            time.try_into().map_err(|_| Error::wrong_use("time does not go back", "give --wait 10s"))?;
-        std::thread::sleep(time);
-        earlier = Some(std::mem::replace(&mut contents, evidence(&args.from)?));
-    }
     let process = match (args.pid, &args.cgroup) {
         (Some(pid), _) => AuditedProcess::Pid(pid),
         (None, Some(path)) => AuditedProcess::Cgroup(path.clone()),
         (None, None) => AuditedProcess::Own,
     };
+    let read = |from: &[Locator]| evidence(from, &profile, &process);
+    let mut contents = read(&args.from)?;
+    let mut earlier = None;
+    if !args.since.is_empty() {
+        earlier = Some(read(&args.since)?);
+    } else if let Some(time) = args.wait {
+        let time =
+            time.try_into().map_err(|_| Error::wrong_use("time does not go back", "give --wait 10s"))?;
+        std::thread::sleep(time);
+        earlier = Some(std::mem::replace(&mut contents, read(&args.from)?));
+    }
     let mut audit = Audit::of(&contents)
         .profile(profile)
         .process(process)

@@ -4,12 +4,12 @@ use super::progress_bar;
 use crate::args::{BaselineArgs, FleetArgs, FleetFormat};
 use crate::output::remark;
 use nvtopo::{Result, save_file};
-use nvtopo_audit::{Baseline, Fleet, FleetOptions, evidence};
+use nvtopo_audit::{AuditedProcess, Baseline, Fleet, FleetOptions, Profile, evidence};
 use std::path::Path;
 
 /// Returns the text to print.
 pub(crate) fn baseline(args: &BaselineArgs) -> Result<String> {
-    let contents = evidence(&args.from)?;
+    let contents = evidence(&args.from, &Profile::default(), &AuditedProcess::Own)?;
     let baseline = Baseline::of(&contents).with_date(jiff::Zoned::now().date().to_string());
     let text = baseline.to_json();
     if args.output == Path::new("-") {

@@ -163,17 +163,14 @@ impl Contents {
 }
 
 /// A reader of this machine's files.
-#[cfg(feature = "snapshot")]
 type Look<'a> = dyn Fn(&Topology, &Files) + 'a;
 
 /// The contents that were found so far.
 #[derive(Default)]
 struct Found<'a> {
     /// The reader of this machine's files, where they are to be read at once.
-    #[cfg(feature = "snapshot")]
+    #[cfg_attr(not(feature = "snapshot"), expect(dead_code, reason = "only snapshots are read at once"))]
     look: Option<&'a Look<'a>>,
-    #[cfg(not(feature = "snapshot"))]
-    look: std::marker::PhantomData<&'a ()>,
     files: Vec<Files>,
     texts: Vec<SavedText>,
     nvlink_counters: Vec<NvLinkCounters>,
@@ -186,8 +183,9 @@ impl Found<'_> {
         self.size = (0, 0);
         #[cfg(feature = "snapshot")]
         if let (Locator::Live, Some(look)) = (locator, self.look) {
-            let (fragment, tree) = super::snapshot::at_once(look)?;
+            let (fragment, tree, counters) = super::snapshot::at_once(look)?;
             self.files.push(Files::new(tree));
+            self.nvlink_counters.extend(counters);
             return Ok(fragment);
         }
         match locator {

@@ -181,21 +181,24 @@ impl Snapshot {
     }
 
     fn replay(self) -> Result<Fragment> {
-        let driver = self.driver.clone();
-        joined(sysfs::read(&self.tree()?)?, &driver)
+        let (tree, driver) = self.parts()?;
+        joined(sysfs::read(&tree)?, &driver)
     }
 
-    fn tree(self) -> Result<Tree> {
-        Ok(Tree::replay(Replay::new(self.entries, self.refused, self.own, self.identity)?))
+    /// Returns the files of the machine, and the answer of NVIDIA's driver.
+    fn parts(self) -> Result<(Tree, DriverAnswer)> {
+        let replay = Replay::new(self.entries, self.refused, self.own, self.identity)?;
+        Ok((Tree::replay(replay), self.driver))
     }
 }
 
 /// Reads this machine, with all that another reader asks of its files; returns them as they were.
-pub(in crate::source) fn at_once(look: &dyn Fn(&Topology, &Files)) -> Result<(Fragment, Tree)> {
-    let live = Live::default();
-    let (driver, kernel) = (live.ask(), Snapshot::of_files(&live.root, look)?);
-    let tree = kernel.tree()?;
-    Ok((joined(sysfs::read(&tree)?, &driver)?, tree))
+pub(in crate::source) fn at_once(
+    look: &dyn Fn(&Topology, &Files),
+) -> Result<(Fragment, Tree, Vec<NvLinkCounters>)> {
+    let snapshot = Live::default().snapshot_with(Redaction::None, look)?;
+    let (tree, driver) = snapshot.parts()?;
+    Ok((joined(sysfs::read(&tree)?, &driver)?, tree, driver.counters()))
 }
 
 /// The content of a gzip file.
@@ -215,9 +218,8 @@ pub(in crate::source) fn contents(bytes: &[u8]) -> Result<Unpacked> {
     }
     Ok(match archive::read_any(bytes)? {
         archive::Content::Snapshot(snapshot) => {
-            let counters = snapshot.driver.counters();
-            let replay = Replay::new(snapshot.entries, snapshot.refused, snapshot.own, snapshot.identity)?;
-            Unpacked::Machine(Tree::replay(replay), counters)
+            let (tree, driver) = snapshot.parts()?;
+            Unpacked::Machine(tree, driver.counters())
         }
         archive::Content::Files(entries) => Unpacked::Files(entries),
     })
