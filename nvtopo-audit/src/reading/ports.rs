@@ -165,7 +165,8 @@ fn of_files(evidence: &Evidence<'_>) -> Vec<Port> {
             port.state_text = known(port.file(evidence, "state")).map(|text| rdma_tools::physical(&text));
             port.state = port.state_text.as_deref().and_then(rdma_tools::state);
             port.physical = known(port.file(evidence, "phys_state")).map(|text| rdma_tools::physical(&text));
-            port.layer = known(port.file(evidence, "link_layer")).and_then(|text| rdma_tools::layer(&text));
+            port.layer =
+                known(port.file(evidence, "link_layer")).and_then(|text| LinkLayer::of_tool(text.trim()));
             port.rate = known(port.file(evidence, "rate")).and_then(|text| rdma_tools::rate(&text));
             port.interfaces.extend(known(port.file(evidence, "gid_attrs/ndevs/0")));
             ports.push(port);

@@ -68,25 +68,7 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 /// Reads the state of a port in the words of any tool: `4: ACTIVE`, `Active`, `PORT_ACTIVE (4)`.
 pub(super) fn state(text: &str) -> Option<PortState> {
-    text.split_whitespace().find_map(|word| {
-        let word = word.to_ascii_uppercase();
-        match word.strip_prefix("PORT_").unwrap_or(&word) {
-            "DOWN" => Some(PortState::Down),
-            "INIT" | "INITIALIZING" | "INITIALIZE" => Some(PortState::Initialize),
-            "ARMED" => Some(PortState::Armed),
-            "ACTIVE" => Some(PortState::Active),
-            _ => None,
-        }
-    })
-}
-
-/// Reads a link layer.
-pub(super) fn layer(text: &str) -> Option<LinkLayer> {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "infiniband" => Some(LinkLayer::InfiniBand),
-        "ethernet" => Some(LinkLayer::Ethernet),
-        _ => None,
-    }
+    text.split_whitespace().find_map(PortState::of_tool)
 }
 
 /// Reads a rate in Gb/s: `400 Gb/sec (4X NDR)`, `100`.
@@ -137,7 +119,9 @@ impl Listed {
         match name {
             "State" | "state" => told.state = told.state.or_else(|| state(value)),
             "Physical state" | "phys state" => told.physical = Some(physical(value)),
-            "Link layer" | "link_layer" => told.layer = told.layer.or_else(|| layer(value)),
+            "Link layer" | "link_layer" => {
+                told.layer = told.layer.or_else(|| LinkLayer::of_tool(value.trim()));
+            }
             "Rate" | "rate" => told.rate = told.rate.or_else(|| rate(value)),
             "active_mtu" => {
                 told.active_mtu = value.split_whitespace().next().and_then(|bytes| bytes.parse().ok());

@@ -85,3 +85,41 @@ words! {
     /// The name used in documents.
     word
 }
+
+impl PortState {
+    /// Reads the word of the kernel or of a tool for it: `ACTIVE`, `Active`, `PORT_ACTIVE`. `None`: another word, such as
+    /// `ACTIVE_DEFER` of a port that waits for its link to come back, which is neither up nor down.
+    ///
+    /// ```
+    /// use nvtopo::model::PortState;
+    ///
+    /// assert_eq!(PortState::of_tool("PORT_INIT"), Some(PortState::Initialize));
+    /// ```
+    pub fn of_tool(word: &str) -> Option<Self> {
+        let word = word.to_ascii_uppercase();
+        match word.strip_prefix("PORT_").unwrap_or(&word) {
+            "DOWN" => Some(Self::Down),
+            "INIT" | "INITIALIZING" | "INITIALIZE" => Some(Self::Initialize),
+            "ARMED" => Some(Self::Armed),
+            "ACTIVE" => Some(Self::Active),
+            _ => None,
+        }
+    }
+}
+
+impl LinkLayer {
+    /// Reads the word of the kernel or of a tool for it: `InfiniBand`, `Ethernet`, `ether`.
+    ///
+    /// ```
+    /// use nvtopo::model::LinkLayer;
+    ///
+    /// assert_eq!(LinkLayer::of_tool("Ethernet"), Some(LinkLayer::Ethernet));
+    /// ```
+    pub fn of_tool(word: &str) -> Option<Self> {
+        match word.to_ascii_lowercase().as_str() {
+            "infiniband" => Some(Self::InfiniBand),
+            "ethernet" | "ether" => Some(Self::Ethernet),
+            _ => None,
+        }
+    }
+}

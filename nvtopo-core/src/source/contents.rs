@@ -3,9 +3,9 @@
 
 use super::folder::{self, Sink};
 use super::sysfs::Tree;
-use super::{Live, Locator, NvLinkCounters, parse, read_all, read_path};
+use super::{Live, Locator, NvLinkCounters, merged, parse, read_all, read_path};
 use crate::error::Result;
-use crate::model::{Fragment, Stated, Topology, TopologyBuilder};
+use crate::model::{Fragment, Stated, Topology};
 use std::path::Path;
 
 /// The files below the root of a machine: this one, a recorded one, or that of a snapshot.
@@ -146,18 +146,7 @@ impl Contents {
     }
 
     fn read(locators: &[Locator], mut found: Found<'_>) -> Result<Self> {
-        let mut builder = TopologyBuilder::new();
-        for locator in locators {
-            let mut own = found.read(locator)?;
-            if let (Locator::Path(path), true) = (locator, locators.len() > 1) {
-                own.file = Some(path.display().to_string().into());
-            }
-            builder = builder.with(own);
-        }
-        let topology = builder.build().map_err(|error| match locators {
-            [only] => error.in_input(&only.to_string()),
-            _ => error,
-        })?;
+        let topology = merged(locators, |locator| found.read(locator))?;
         Ok(Self { topology, files: found.files, texts: found.texts, nvlink_counters: found.nvlink_counters })
     }
 }

@@ -259,19 +259,24 @@ impl Topology {
 
     /// Reads and merges several sources; where they disagree, a note says so.
     pub fn open(locators: &[Locator]) -> Result<Self> {
-        let mut builder = TopologyBuilder::new();
-        for locator in locators {
-            let mut own = fragment(locator)?;
-            if let (Locator::Path(path), true) = (locator, locators.len() > 1) {
-                own.file = Some(path.display().to_string().into());
-            }
-            builder = builder.with(own);
-        }
-        builder.build().map_err(|error| match locators {
-            [only] => error.in_input(&only.to_string()),
-            _ => error,
-        })
+        merged(locators, fragment)
     }
+}
+
+/// Merges what is read of several places.
+fn merged(locators: &[Locator], mut read: impl FnMut(&Locator) -> Result<Fragment>) -> Result<Topology> {
+    let mut builder = TopologyBuilder::new();
+    for locator in locators {
+        let mut own = read(locator)?;
+        if let (Locator::Path(path), true) = (locator, locators.len() > 1) {
+            own.file = Some(path.display().to_string().into());
+        }
+        builder = builder.with(own);
+    }
+    builder.build().map_err(|error| match locators {
+        [only] => error.in_input(&only.to_string()),
+        _ => error,
+    })
 }
 
 /// Returns the identity of the machine that this process runs on.

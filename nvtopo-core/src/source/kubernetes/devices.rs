@@ -294,11 +294,7 @@ impl Devices {
         nic.net_devices = interface.map(str::to_owned).into_iter().collect();
         nic.model = device.text(&["pciDevice", "productName"]).map(str::to_owned);
         nic.mtu = device.number(&["mtu"], u32::MAX)?;
-        nic.link_layer = match device.text(&["encapsulation", "linkType"]) {
-            Some("ether" | "ethernet") => Some(LinkLayer::Ethernet),
-            Some("infiniband") => Some(LinkLayer::InfiniBand),
-            _ => None,
-        };
+        nic.link_layer = device.text(&["encapsulation", "linkType"]).and_then(LinkLayer::of_tool);
         // An interface that is down does not say that its port is: it may not be configured.
         nic.state = device.text(&["state"]).filter(|state| *state == "up").map(|_| PortState::Active);
         let (numa, root) = place(device)?;
@@ -314,11 +310,7 @@ impl Devices {
         let mut nic = Nic::new(name.unwrap_or_else(|| device.title()));
         nic.address = address;
         nic.net_devices = interface.map(str::to_owned).into_iter().collect();
-        nic.link_layer = match device.text(&["linkType"]) {
-            Some("ethernet" | "ether") => Some(LinkLayer::Ethernet),
-            Some("infiniband") => Some(LinkLayer::InfiniBand),
-            _ => None,
-        };
+        nic.link_layer = device.text(&["linkType"]).and_then(LinkLayer::of_tool);
         let (numa, root) = place(device)?;
         self.adapter(nic, numa, root);
         Ok(())

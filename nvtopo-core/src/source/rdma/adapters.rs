@@ -238,27 +238,6 @@ fn add_interface(port: &mut Port, interface: &str) {
     }
 }
 
-/// Reads the state of a port in the words of any of the tools.
-pub(super) fn state(word: &str) -> Option<PortState> {
-    let word = word.to_ascii_uppercase();
-    match word.strip_prefix("PORT_").unwrap_or(&word) {
-        "DOWN" => Some(PortState::Down),
-        "INIT" | "INITIALIZING" | "INITIALIZE" => Some(PortState::Initialize),
-        "ARMED" => Some(PortState::Armed),
-        "ACTIVE" => Some(PortState::Active),
-        _ => None,
-    }
-}
-
-/// Reads a link layer.
-pub(super) fn link_layer(word: &str) -> Option<LinkLayer> {
-    match word.to_ascii_lowercase().as_str() {
-        "infiniband" => Some(LinkLayer::InfiniBand),
-        "ethernet" => Some(LinkLayer::Ethernet),
-        _ => None,
-    }
-}
-
 /// Returns a rate that a tool states in Gb/s. One of 0 is unknown.
 pub(super) fn gigabits(number: f64) -> Option<Bandwidth> {
     (0.1..1e6).contains(&number).then(|| Bandwidth::from_gb_per_s(number / 8.0))

@@ -1,7 +1,7 @@
 //! `ibdev2netdev`: `mlx5_0 port 1 ==> ib0 (Up)`, and with `-v` the place, type and firmware of the device before, and the
 //! state of the port.
 
-use super::adapters::{Adapters, port_number, set_interface, state};
+use super::adapters::{Adapters, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::Result;
 use crate::ids::PciAddress;
@@ -36,7 +36,7 @@ pub(super) fn feed(text: &str, at: Place, adapters: &mut Adapters) -> Result<boo
     };
     // `1`, or `1 (ACTIVE)`, or `1 (DOWN  )`.
     let (number, port_state) = match port.split_once('(') {
-        Some((number, rest)) => (number.trim(), state(rest.trim_end_matches(')').trim())),
+        Some((number, rest)) => (number.trim(), PortState::of_tool(rest.trim_end_matches(')').trim())),
         None => (port, None),
     };
     let Some(number) = port_number(number) else {

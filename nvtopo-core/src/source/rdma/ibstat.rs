@@ -1,8 +1,9 @@
 //! `ibstat`, `ibstatus` and `ibv_devinfo`: a heading for each device or port, and fields below.
 
-use super::adapters::{Adapters, gigabits, link_layer, port_number, state};
+use super::adapters::{Adapters, gigabits, port_number};
 use super::{Place, is_name};
 use crate::error::Result;
+use crate::model::{LinkLayer, PortState};
 
 /// The heading of a line.
 enum Heading<'a> {
@@ -105,10 +106,11 @@ impl Blocks {
                 match name {
                     // `4: ACTIVE`, `Active`, `PORT_ACTIVE (4)`.
                     "State" | "state" => {
-                        port.state = port.state.or_else(|| value.split_whitespace().find_map(state));
+                        port.state =
+                            port.state.or_else(|| value.split_whitespace().find_map(PortState::of_tool));
                     }
                     "Link layer" | "link_layer" => {
-                        port.link_layer = port.link_layer.or_else(|| link_layer(first));
+                        port.link_layer = port.link_layer.or_else(|| LinkLayer::of_tool(first));
                     }
                     "Rate" => port.rate = port.rate.or_else(|| gigabits(first)),
                     "rate" if value.contains("Gb/sec") => port.rate = port.rate.or_else(|| gigabits(first)),

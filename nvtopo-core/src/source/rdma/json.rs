@@ -1,9 +1,9 @@
 //! `rdma -j link` and `rdma -j dev`: a list of ports, or of devices.
 
-use super::adapters::{Adapters, port_number, set_interface, state};
+use super::adapters::{Adapters, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::{Error, Result};
-use crate::model::LinkLayer;
+use crate::model::{LinkLayer, PortState};
 use serde_json::Value;
 
 /// Returns whether the content is such a list, by the keys of its first entry.
@@ -40,7 +40,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Adapters> {
             return Err(Error::input(format!("{name}: {number} is no number of a port")).at(1, 1));
         };
         let port = adapter.port(Some(number));
-        port.state = port.state.or_else(|| state(text("state")?));
+        port.state = port.state.or_else(|| PortState::of_tool(text("state")?));
         let netdev = text("netdev").filter(|netdev| is_name(netdev));
         let layer = match (entry.get("subnet_prefix"), netdev) {
             (Some(_), _) => Some(LinkLayer::InfiniBand),

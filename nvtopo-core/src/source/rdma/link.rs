@@ -1,10 +1,10 @@
 //! `rdma link` and `rdma dev`, of all versions: `link mlx5_0/1 state ACTIVE physical_state LINK_UP netdev eth0`, and
 //! `0: mlx5_0: node_type ca fw 16.35.2000 …`. With `-d` more words follow.
 
-use super::adapters::{Adapters, port_number, set_interface, state};
+use super::adapters::{Adapters, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::Result;
-use crate::model::LinkLayer;
+use crate::model::{LinkLayer, PortState};
 
 /// A line that was recognized.
 enum Said<'a> {
@@ -60,7 +60,7 @@ pub(super) fn feed(text: &str, at: Place, adapters: &mut Adapters) -> Result<boo
             };
             let netdev = value(&rest, "netdev");
             let port = adapters.of_rdma(name, at)?.port(Some(number));
-            port.state = port.state.or_else(|| state(&value(&rest, "state")?));
+            port.state = port.state.or_else(|| PortState::of_tool(&value(&rest, "state")?));
             // The kernel names a subnet of InfiniBand alone.
             let layer = if rest.contains(&"subnet_prefix") {
                 Some(LinkLayer::InfiniBand)

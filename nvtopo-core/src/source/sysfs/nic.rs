@@ -80,25 +80,13 @@ fn choose<'p>(rdma: Option<&str>, ports: &'p [Port]) -> (Option<&'p Port>, Optio
     (chosen, note)
 }
 
-/// Reads a state such as `4: ACTIVE`. A port that waits for its link to come back (`ACTIVE_DEFER`) is neither up nor
-/// down.
+/// Reads a state such as `4: ACTIVE`.
 fn port_state(tree: &Tree, folder: &str) -> Option<PortState> {
-    let text = tree.text(&format!("{folder}/state"))?;
-    match text.rsplit(' ').next()? {
-        "DOWN" => Some(PortState::Down),
-        "INIT" => Some(PortState::Initialize),
-        "ARMED" => Some(PortState::Armed),
-        "ACTIVE" => Some(PortState::Active),
-        _ => None,
-    }
+    PortState::of_tool(tree.text(&format!("{folder}/state"))?.rsplit(' ').next()?)
 }
 
 fn link_layer(tree: &Tree, port: &Port) -> Option<LinkLayer> {
-    match &*tree.text(&format!("{}/link_layer", port.folder))? {
-        "InfiniBand" => Some(LinkLayer::InfiniBand),
-        "Ethernet" => Some(LinkLayer::Ethernet),
-        _ => None,
-    }
+    LinkLayer::of_tool(&tree.text(&format!("{}/link_layer", port.folder))?)
 }
 
 /// Returns the rate of a port: `400 Gb/sec (4X NDR)`. `None` when it is down, as the kernel then names the slowest rate
