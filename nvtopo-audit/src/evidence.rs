@@ -11,7 +11,6 @@ use crate::reading::smi::{self, Queried};
 use nvtopo::model::{Gpu, NodeId, Stated};
 use nvtopo::source::{Contents, Files, NvLinkCounters, SavedText};
 use nvtopo::{PciAddress, Topology};
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// The evidence on one machine.
@@ -26,14 +25,9 @@ pub(crate) struct Evidence<'a> {
     pub(crate) baseline: Option<&'a Baseline>,
     files: Vec<&'a Files>,
     texts: &'a [SavedText],
-    lspci: OnceCell<BTreeMap<PciAddress, Listed>>,
-    smi: OnceCell<BTreeMap<PciAddress, Queried>>,
     /// The driver's counters of NVLinks.
     pub(crate) nvlink_counters: &'a [NvLinkCounters],
     pub(crate) readings: Readings,
-    processes: OnceCell<Vec<(u32, String)>>,
-    kubelet: OnceCell<Kubelet>,
-    drift: OnceCell<Vec<Drift>>,
 }
 
 /// The name of the whole machine as a subject.
@@ -70,19 +64,14 @@ impl<'a> Evidence<'a> {
             baseline: None,
             files,
             texts,
-            lspci: OnceCell::new(),
-            smi: OnceCell::new(),
             nvlink_counters: &[],
             readings: Readings::default(),
-            processes: OnceCell::new(),
-            kubelet: OnceCell::new(),
-            drift: OnceCell::new(),
         }
     }
 
     /// Returns the processes that can be seen, with the names that the kernel cuts to 15 bytes.
     pub(crate) fn processes(&self) -> &[(u32, String)] {
-        self.processes.get_or_init(|| {
+        self.readings.processes.get_or_init(|| {
             let pids = self.names("proc").into_iter().filter_map(|name| name.parse().ok());
             pids.filter_map(|pid: u32| match self.text(&format!("proc/{pid}/comm")) {
                 Stated::Known(name) => Some((pid, name)),
@@ -94,12 +83,12 @@ impl<'a> Evidence<'a> {
 
     /// Returns the kubelet with its settings.
     pub(crate) fn kubelet(&self) -> &Kubelet {
-        self.kubelet.get_or_init(|| kubelet::read(self))
+        self.readings.kubelet.get_or_init(|| kubelet::read(self))
     }
 
     /// Returns the differences from the baseline; none without one.
     pub(crate) fn drift(&self) -> &[Drift] {
-        self.drift.get_or_init(|| self.baseline.map_or_else(Vec::new, |own| own.drift_of(self)))
+        self.readings.drift.get_or_init(|| self.baseline.map_or_else(Vec::new, |own| own.drift_of(self)))
     }
 
     /// Returns whether there are files of a machine.
@@ -135,12 +124,12 @@ impl<'a> Evidence<'a> {
 
     /// Returns the PCI functions that saved outputs of `lspci` list. They are read once.
     pub(crate) fn lspci(&self) -> &BTreeMap<PciAddress, Listed> {
-        self.lspci.get_or_init(|| lspci::read(self))
+        self.readings.lspci.get_or_init(|| lspci::read(self))
     }
 
     /// Returns the GPUs that saved outputs of `nvidia-smi -q` describe. They are read once.
     pub(crate) fn smi(&self) -> &BTreeMap<PciAddress, Queried> {
-        self.smi.get_or_init(|| smi::read(self))
+        self.readings.smi.get_or_init(|| smi::read(self))
     }
 
     /// Returns the GPUs with their positions and nodes.

@@ -1,7 +1,7 @@
 //! The facts of a machine that no topology holds: kernel, BIOS, kubelet, labels of the Kubernetes node.
 
 use crate::evidence::Evidence;
-use crate::reading::host::command_line;
+use crate::reading::host::{command_line, kernel_release};
 use crate::reading::kubelet::Kubelet;
 use nvtopo::model::Stated;
 use serde::{Deserialize, Serialize};
@@ -40,10 +40,7 @@ impl Facts {
             _ => None,
         };
         let mut facts = Self {
-            kernel: read("proc/sys/kernel/osrelease").or_else(|| {
-                let text = read("proc/version")?;
-                Some(text.strip_prefix("Linux version ")?.split_whitespace().next()?.to_owned())
-            }),
+            kernel: kernel_release(evidence),
             command_line: command_line(evidence).known().map(|text| words(text)),
             bios: read("sys/class/dmi/id/bios_version"),
             ..Self::default()

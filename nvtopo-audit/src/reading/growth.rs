@@ -1,7 +1,6 @@
 //! The growth of counters between two readings of one machine. One value of a counter says nothing.
 
 use crate::evidence::Evidence;
-use nvtopo::model::Stated;
 
 /// The readings between which counters are judged.
 pub(crate) struct Window<'e> {
@@ -31,18 +30,14 @@ pub(crate) fn window<'e>(evidence: &'e Evidence<'_>) -> Result<Window<'e>, &'sta
 const SLACK: u64 = 5;
 
 fn boot_time(evidence: &Evidence<'_>) -> Option<u64> {
-    let text = known(evidence.text("proc/stat"))?;
-    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+    let text = evidence.text("proc/stat");
+    text.known()?.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 fn uptime(evidence: &Evidence<'_>) -> Option<f64> {
-    let text = known(evidence.text("proc/uptime"))?;
-    let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    let text = evidence.text("proc/uptime");
+    let seconds: f64 = text.known()?.split_whitespace().next()?.parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
-}
-
-fn known(text: Stated<String>) -> Option<String> {
-    if let Stated::Known(text) = text { Some(text) } else { None }
 }
 
 /// Returns the growth of a counter. `None`: it shrank, so it was reset.

@@ -5,7 +5,14 @@ use nvtopo::model::Stated;
 
 /// Returns the kernel's release as major and minor number.
 pub(crate) fn kernel(evidence: &Evidence<'_>) -> Option<(u32, u32)> {
-    let release = evidence.text("proc/sys/kernel/osrelease").known().cloned();
+    let release = kernel_release(evidence)?;
+    let mut parts = release.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Returns the kernel's release, such as `5.15.0-1050-nvidia`.
+pub(crate) fn kernel_release(evidence: &Evidence<'_>) -> Option<String> {
+    let release = evidence.text("proc/sys/kernel/osrelease").known().filter(|own| !own.is_empty()).cloned();
     let version = || {
         let text = evidence.text("proc/version").known()?.clone();
         text.strip_prefix("Linux version ")?.split_whitespace().next().map(str::to_owned)
@@ -22,9 +29,7 @@ pub(crate) fn kernel(evidence: &Evidence<'_>) -> Option<(u32, u32)> {
             }
         })
     };
-    let release = release.or_else(version).or_else(saved)?;
-    let mut parts = release.split(['.', '-']);
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    release.or_else(version).or_else(saved)
 }
 
 /// Returns the kernel's command line.

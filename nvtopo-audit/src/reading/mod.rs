@@ -17,11 +17,19 @@ pub(crate) mod qos;
 mod rdma_tools;
 pub(crate) mod smi;
 
+use crate::baseline::Drift;
+use nvtopo::PciAddress;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// Readings that are made once for all checks.
 #[derive(Default)]
 pub(crate) struct Readings {
     ports: OnceCell<ports::Ports>,
     outputs: OnceCell<Vec<outputs::Place>>,
+    pub(crate) lspci: OnceCell<BTreeMap<PciAddress, lspci::Listed>>,
+    pub(crate) smi: OnceCell<BTreeMap<PciAddress, smi::Queried>>,
+    pub(crate) processes: OnceCell<Vec<(u32, String)>>,
+    pub(crate) kubelet: OnceCell<kubelet::Kubelet>,
+    pub(crate) drift: OnceCell<Vec<Drift>>,
 }
