@@ -25,6 +25,8 @@ fn texts_are_claimed_by_their_own_readers_alone() {
             SOURCES.iter().filter(|source| source.recognizes(&bytes)).map(|source| source.name()).collect();
         let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
         let is_json = path.extension().is_some_and(|end| end == "json");
+        let is_plain = path.extension().is_some_and(|end| end == "txt");
+        let is_lspci = is_plain && path.file_name().unwrap().to_str().unwrap().starts_with("lspci");
         let expected = match name.split_once('/') {
             Some(("numa", _)) if is_json => Some("JSON of lscpu"),
             Some(("numa", file)) if file.starts_with("lscpu") => Some("text of lscpu"),
@@ -32,6 +34,7 @@ fn texts_are_claimed_by_their_own_readers_alone() {
             Some(("rdma", _)) if is_json => Some("JSON of rdma"),
             Some(("rdma", _)) => Some("ibdev2netdev"),
             Some(("lspci", _) | (_, "dell-8xh100.lspci")) => Some("lspci"),
+            Some(("audit", _)) if is_lspci => Some("lspci"),
             _ => None,
         };
         let Some(expected) = expected else {
