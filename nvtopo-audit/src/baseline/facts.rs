@@ -4,6 +4,7 @@ use crate::evidence::Evidence;
 use crate::reading::host::{command_line, kernel_release};
 use crate::reading::kubelet::Kubelet;
 use nvtopo::model::Stated;
+use nvtopo_k8s::labels::NodeLabels;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,25 +60,16 @@ impl Facts {
         facts
     }
 
-    /// Takes the version of the kubelet and the labels of `kubectl get node NAME -o yaml` or `-o json`.
+    /// Takes the version of the kubelet and the labels of `kubectl get node NAME -o yaml` or `-o json`. One of several nodes is
+    /// not known to be this one.
     fn node(&mut self, text: &str) {
-        let Some(value) = parsed(text) else { return };
-        let node = match value.get("items").and_then(Value::as_array).map(Vec::as_slice) {
-            // One of several nodes is not known to be this one.
-            Some([only]) => only,
-            Some(_) => return,
-            None => &value,
-        };
-        if node.get("kind").and_then(Value::as_str) != Some("Node") {
-            return;
-        }
-        let version = node.pointer("/status/nodeInfo/kubeletVersion").and_then(Value::as_str);
-        self.kubelet_version = version.map(str::to_owned).or(self.kubelet_version.take());
-        let labels = node.pointer("/metadata/labels").and_then(Value::as_object);
-        for (name, value) in labels.into_iter().flatten() {
+        let nodes = NodeLabels::read("node", text).unwrap_or_default();
+        let [node] = nodes.as_slice() else { return };
+        self.kubelet_version = node.kubelet.clone().or(self.kubelet_version.take());
+        for (name, value) in &node.labels {
             let is_own = name.starts_with("nvidia.com/") || name.contains("nvlink");
-            if let (true, Some(value)) = (is_own && !name.ends_with("timestamp"), value.as_str()) {
-                self.labels.insert(name.clone(), value.to_owned());
+            if is_own && !name.ends_with("timestamp") {
+                self.labels.insert(name.clone(), value.clone());
             }
         }
     }
@@ -87,10 +79,6 @@ impl Facts {
 fn words(text: &str) -> Vec<String> {
     let names_image = |word: &&str| !word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=");
     text.split_whitespace().filter(names_image).map(str::to_owned).collect()
-}
-
-fn parsed(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().or_else(|| serde_saphyr::from_str(text).ok())
 }
 
 /// Adds the values by their paths.

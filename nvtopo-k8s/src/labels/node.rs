@@ -22,6 +22,8 @@ pub struct NodeLabels {
     pub name: String,
     /// The number of its machine, as `/etc/machine-id` has it.
     pub machine: Option<String>,
+    /// The version of its kubelet, such as `v1.34.1`.
+    pub kubelet: Option<String>,
     /// The labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -55,6 +57,8 @@ struct Status {
 struct NodeInfo {
     #[serde(rename = "machineID")]
     machine: Option<String>,
+    #[serde(rename = "kubeletVersion")]
+    kubelet: Option<String>,
 }
 
 impl NodeLabels {
@@ -72,6 +76,7 @@ impl NodeLabels {
             .map(|object| Self {
                 name: object.metadata.name.unwrap_or_default(),
                 machine: object.status.node_info.machine,
+                kubelet: object.status.node_info.kubelet,
                 labels: object.metadata.labels.unwrap_or_default(),
             })
             .collect();
