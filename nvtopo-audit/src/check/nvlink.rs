@@ -105,10 +105,10 @@ fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
         let open = gpu.nvlinks.iter().filter(|port| port.up.is_none()).count();
         return if open == 0 { Active::Known(up) } else { Active::AtLeast(up, open) };
     }
-    // nvidia-smi lists no link of a GPU whose links are all down.
-    let begin = format!("{}: all NVLinks are down", gpu.name());
+    // No port is listed then, and notes begin with the GPU that they are of.
+    let begin = format!("{}:", gpu.name());
     let mut notes = evidence.topology.notes().iter();
-    if notes.any(|note| note.code() == NoteCode::NvlinksDown && note.text.starts_with(&begin)) {
+    if notes.any(|note| note.code() == NoteCode::AllNvlinksDown && note.text.starts_with(&begin)) {
         return Active::Known(0);
     }
     if evidence.topology.nvlink_known() {

@@ -113,6 +113,8 @@ words! {
         Unknown = "unknown",
         /// The source does not tell which GPUs NVLink connects.
         NvlinksUnknown = "nvlinks-unknown",
+        /// All NVLinks of a GPU are down, so that nvidia-smi lists none.
+        AllNvlinksDown = "all-nvlinks-down",
         /// The source does not tell the NVLinks of some GPUs.
         NvlinksPartlyUnknown = "nvlinks-partly-unknown",
         /// The generation of NVLink is unknown, and a usual rate is assumed.
@@ -203,6 +205,7 @@ impl NoteCode {
             Self::Damage | Self::TextCut => NoteKind::Damage,
             Self::Unknown
             | Self::NvlinksUnknown
+            | Self::AllNvlinksDown
             | Self::NvlinksPartlyUnknown
             | Self::NvlinkRateAssumed
             | Self::PcieRateAssumed

@@ -173,7 +173,7 @@ impl Status {
         self.judged.insert(index);
         let (code, text) = match verdict {
             Verdict::AllDown => {
-                (NoteCode::NvlinksDown, "all NVLinks are down; nvidia-smi does not list them then")
+                (NoteCode::AllNvlinksDown, "all NVLinks are down; nvidia-smi does not list them then")
             }
             Verdict::None => (NoteCode::Unknown, "nvidia-smi says that it does not have or support NVLink"),
         };
