@@ -112,6 +112,11 @@ impl<'a> Evidence<'a> {
         names.into_iter().find(|names| !names.is_empty()).unwrap_or_default()
     }
 
+    /// Returns whether the machine has a directory.
+    pub(crate) fn has_folder(&self, path: &str) -> bool {
+        self.files.iter().any(|files| files.has_folder(path))
+    }
+
     /// Returns the target of a link of the machine.
     pub(crate) fn link(&self, path: &str) -> Option<String> {
         self.files.iter().find_map(|files| files.link(path))

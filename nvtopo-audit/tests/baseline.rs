@@ -7,6 +7,17 @@ use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 use nvtopo_audit::{Audit, Baseline, DriftKind, Report, structure};
 use serde_json::{Value, json};
 
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    an_unchanged_machine_passes_and_without_a_baseline_nothing_is_said,
+    each_change_of_a_device_is_told_by_its_kind,
+    links_and_devices_that_are_gone_fail,
+    devices_and_nodes_that_changed_their_places_are_told,
+    slower_nvlinks_and_other_changes_are_told,
+    kernel_kubelet_and_labels_are_compared,
+    the_baseline_says_how_many_links_a_gpu_of_unknown_board_has,
+];
+
 /// The document of a DGX H100 with facts that a preset does not tell.
 fn machine() -> Value {
     let mut document: Value = serde_json::from_str(&Topology::preset("dgx-h100").unwrap().to_json()).unwrap();
@@ -213,6 +224,59 @@ fn links_and_devices_that_are_gone_fail() {
     let silent = of_tables("silent", &[("topo.txt", &before)], &[("topo.txt", gpus)]);
     assert_eq!(only_status(&silent, "drift-nic-lost"), Unknown);
     assert_eq!(only_status(&silent, "drift-gpu-lost"), Pass);
+}
+
+#[test]
+fn devices_and_nodes_that_changed_their_places_are_told() {
+    let topo = |path: &str, node: u32, cpus: &str| {
+        format!(
+            "\tGPU0\tGPU1\tmlx5_0\tCPU Affinity\tNUMA Affinity\nGPU0\tX\t{path}\tPIX\t0-3\t0\nGPU1\t{path}\tX\tSYS\t{cpus}\t{node}\n\
+             mlx5_0\tPIX\tSYS\tX\n"
+        )
+    };
+    let before = topo("SYS", 1, "4-7");
+    let of = |after: &str| of_tables("places", &[("topo.txt", &before)], &[("topo.txt", after)]);
+    let same = of(&before);
+    for kind in ["numa-moved", "gpu-moved", "machine-changed"] {
+        assert_eq!(only_status(&same, &format!("drift-{kind}")), Pass, "{kind}");
+    }
+    let moved = of(&topo("SYS", 0, "0-3"));
+    assert_eq!(status(&moved, "drift-numa-moved", "GPU1"), Fail);
+    let nearer = of(&topo("PIX", 1, "4-7"));
+    assert_eq!(findings(&nearer, "drift-gpu-moved")[0].status, Warn);
+    // A source that tells no NUMA nodes does not tell that they are others.
+    let silent = of("\tGPU0\tGPU1\nGPU0\tX\tSYS\nGPU1\tSYS\tX\n");
+    assert_eq!(only_status(&silent, "drift-numa-moved"), Unknown);
+}
+
+#[test]
+fn slower_nvlinks_and_other_changes_are_told() {
+    let links = |rate: &str| {
+        let of = |gpu: u32| {
+            let ports: String = (0..4).map(|port| format!("\t Link {port}: {rate} GB/s\n")).collect();
+            format!(
+                "GPU {gpu}: Tesla V100-SXM2-32GB (UUID: GPU-00000000-0000-0000-0000-00000000000{gpu})\n{ports}"
+            )
+        };
+        format!("{}{}", of(0), of(1))
+    };
+    let topo = "\tGPU0\tGPU1\nGPU0\tX\tNV4\nGPU1\tNV4\tX\n";
+    let of = |rate: &str| {
+        let (before, after) = (links("25.781"), links(rate));
+        of_tables(
+            "rates",
+            &[("topo.txt", topo), ("links.txt", &before)],
+            &[("topo.txt", topo), ("links.txt", &after)],
+        )
+    };
+    assert_eq!(only_status(&of("25.781"), "drift-nvlink-speed"), Pass);
+    assert_eq!(findings(&of("12.890"), "drift-nvlink-speed")[0].status, Fail);
+    assert_eq!(only_status(&of("12.890"), "drift-nvlink-lost"), Pass);
+    let before = machine();
+    let less = with(before.clone(), "numa_node", 0, |node| node["memory_bytes"] = 549_755_813_888_u64.into());
+    assert_eq!(findings(&drift("memory", &before, &less), "drift-machine-changed")[0].status, Warn);
+    let new = with(before.clone(), "nic", 0, |nic| nic["name"] = "mlx5_99".into());
+    assert_eq!(only_status(&drift("name", &before, &new), "drift-gpu-lost"), Pass);
 }
 
 #[test]

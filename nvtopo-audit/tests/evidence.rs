@@ -1,7 +1,7 @@
 //! Evidence of other kinds: snapshots, and damaged texts.
 
-use crate::made::{Made, audit};
-use crate::support::{Folder, finding};
+use crate::machine::Machine;
+use crate::support::{Folder, audit, finding};
 use nvtopo::source::{Contents, Locator, Redaction, Snapshot};
 use nvtopo_audit::Status::{Fail, Pass, Warn};
 use nvtopo_audit::{Report, record};
@@ -16,9 +16,9 @@ const COUNTERS: [(&str, u64); 6] = [
     ("port_rcv_packets", 5000),
 ];
 
-fn machine(seconds: u32, more: u64) -> Made {
+fn machine(seconds: u32, more: u64) -> Machine {
     let counters = COUNTERS.map(|(name, value)| (name, value + more));
-    Made::after(seconds)
+    Machine::bare(seconds)
         .roce("mlx5_0", "eth0")
         .roce("mlx5_1", "eth1")
         .counters("mlx5_0", &counters)
@@ -43,10 +43,10 @@ impl Drop for File {
     }
 }
 
-fn snapshot(name: &str, made: &Made, redaction: Redaction) -> (File, Contents) {
-    let folder = made.folder(&format!("{name}-tree"));
+fn snapshot(name: &str, made: &Machine, redaction: Redaction) -> (File, Contents) {
+    let written = made.write();
     let path = std::env::temp_dir().join(format!("nvtopo-audit-{}-{name}.tar.gz", std::process::id()));
-    let taken = Snapshot::take_with(&Locator::Path(folder.path().to_owned()), redaction, record).unwrap();
+    let taken = Snapshot::take_with(&Locator::Path(written.0.clone()), redaction, record).unwrap();
     taken.write(&path).unwrap();
     let contents = Contents::open(&[Locator::Path(path.clone())]).unwrap();
     (File(path), contents)
@@ -55,7 +55,7 @@ fn snapshot(name: &str, made: &Made, redaction: Redaction) -> (File, Contents) {
 #[test]
 fn two_snapshots_give_the_verdicts_of_two_trees() {
     let (before, after) = (machine(50, 0), machine(60, 100));
-    let of_trees = verdicts(&after.audit_since("snap", &before), &[]);
+    let of_trees = verdicts(&after.report_since(&before), &[]);
     let of = |redaction| {
         let (_first, then) = snapshot("then", &before, redaction);
         let (_second, now) = snapshot("now", &after, redaction);
@@ -65,10 +65,7 @@ fn two_snapshots_give_the_verdicts_of_two_trees() {
     assert!(of_trees.iter().any(|own| own.starts_with("fail rdma-phy mlx5_0 port 1")), "{of_trees:#?}");
     // Addresses are left out of a redacted snapshot, and all else stays.
     let gids = ["rocev2-gid"];
-    assert_eq!(
-        verdicts(&of(Redaction::Identifiers), &gids),
-        verdicts(&after.audit_since("snap", &before), &gids)
-    );
+    assert_eq!(verdicts(&of(Redaction::Identifiers), &gids), verdicts(&after.report_since(&before), &gids));
     let redacted = of(Redaction::Identifiers);
     let of_gids: Vec<_> = redacted.findings().iter().filter(|own| own.check.code == "rocev2-gid").collect();
     assert!(of_gids.iter().all(|own| own.status == nvtopo_audit::Status::Unknown), "{of_gids:#?}");

@@ -1,9 +1,23 @@
 //! The checks of the NVLink fabric and what runs beside it, on made evidence.
 
-use crate::beside::{beside, of_texts};
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{finding, of_preset, only_status, status};
+use crate::support::{
+    data, finding, of_files, of_preset, of_text, of_texts, only_status, status, texts_since,
+};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    the_fabric_manager_has_to_run_where_switches_are,
+    a_snapshot_tells_of_switches_and_processes,
+    saved_states_of_the_service_tell_too,
+    the_fabric_manager_is_of_the_drivers_version,
+    the_domain_of_imex,
+    the_domain_of_imex_as_json,
+    a_rack_without_a_cluster_fails,
+    mig_and_labels_of_nvlink_groups,
+    links_of_grace,
+];
 
 /// A machine with the management port of NVSwitches.
 fn managed() -> Machine {
@@ -60,7 +74,7 @@ fn saved_states_of_the_service_tell_too() {
         ("    PID TTY  TIME CMD\n   99 ?  00:00:00 /usr/bin/nv-fabricmanager -c x\n".to_owned(), Pass),
         ("    PID TTY  TIME CMD\n   99 ?  00:00:00 /usr/bin/vi nv-fabricmanager\n".to_owned(), Unknown),
     ] {
-        assert_eq!(only_status(&beside(&machine, &[("out.txt", &text)], ""), check), expected, "{text}");
+        assert_eq!(only_status(&machine.report_beside(&[("out.txt", &text)], ""), check), expected, "{text}");
     }
 }
 
@@ -69,20 +83,76 @@ fn the_fabric_manager_is_of_the_drivers_version() {
     let check = "fabric-manager-version";
     assert_eq!(only_status(&Machine::new().report(), check), NotApplicable);
     assert_eq!(only_status(&managed().report(), check), Unknown);
-    for (version, expected) in [("570.124.06", Pass), ("570.133.20", Fail)] {
-        let text = format!("Fabric Manager version is : {version}\n");
-        assert_eq!(only_status(&beside(&managed(), &[("fm.txt", &text)], ""), check), expected);
+    // As the program prints it, its log, and the packages of Debian and of Red Hat.
+    for (text, expected) in [
+        ("\n\n\tFabric Manager version is : 570.124.06\n\n", Pass),
+        ("\tFabric Manager version is : 570.133.20\n", Fail),
+        (
+            "[Jan 1 2025 00:00:01] [INFO] [tid 1] Fabric Manager version 570.133.20 is running\n\
+          [Jan 2 2025 00:00:01] [INFO] [tid 1] Fabric Manager version 570.124.06 is running\n",
+            Pass,
+        ),
+        ("ii  nvidia-fabricmanager-570   570.124.06-0ubuntu0.22.04.1  amd64  Fabric Manager\n", Pass),
+        ("ii  nvidia-fabricmanager-dev-570   570.133.20-1  amd64  headers\n", Unknown),
+        ("nvidia-fabric-manager-570.133.20-1.x86_64\n", Fail),
+        ("Fabric Manager version is :\n", Unknown),
+    ] {
+        assert_eq!(only_status(&managed().report_beside(&[("fm.txt", text)], ""), check), expected, "{text}");
     }
+}
+
+/// The output of `nvidia-imex-ctl -N` for two nodes, made in the form that NVIDIA's tool prints.
+fn imex(second: &str, cell: &str, state: &str) -> String {
+    format!(
+        "READY\nConnectivity Table Legend:\nI - Invalid - Node wasn't reachable, no connection status available\n\
+         N - Never Connected\n!V! - Version mismatch, communication disabled.\n\
+         !M! - Node map mismatch, communication disabled.\nC - Connected - Ready for operation\n\n\
+         3/25/2025 10:42:08.082\nNodes:\nNode #0   - 10.0.0.1   - READY                - Version: 570.172\n\
+         Node #1   - 10.0.0.2   - {second}                - Version: 570.172\n\n Nodes From\\To  0  1\n\
+         \x20      0        C  {cell}\n       1        {cell}  C\nDomain State: {state}\n"
+    )
 }
 
 #[test]
 fn the_domain_of_imex() {
-    let of = |text: &str| only_status(&beside(&Machine::new(), &[("imex.txt", text)], ""), "imex-domain");
-    assert_eq!(of(""), NotApplicable);
-    assert_eq!(of("{\"nodes\":{\"0\":{\"status\":\"READY\"}},\n\"status\":\"UP\"}"), Pass);
-    assert_eq!(of("Nodes:\nDomain State: DEGRADED\n"), Warn);
-    assert_eq!(of("{\"nodes\":{},\"status\":\"DOWN\"}"), Fail);
-    assert_eq!(of("{\"nodes\":{},\"status\":\"?\"}"), Unknown);
+    let check = "imex-domain";
+    let of = |text: &str| {
+        let report = Machine::new().report_beside(&[("imex.txt", text)], "");
+        let found = crate::support::findings(&report, check)[0].clone();
+        (only_status(&report, check), found.text)
+    };
+    assert_eq!(of("").0, NotApplicable);
+    assert_eq!(of(&imex("READY", "C", "UP")), (Pass, "the IMEX domain is UP".to_owned()));
+    let (status, text) = of(&imex("UNAVAILABLE", "I", "DEGRADED"));
+    assert_eq!((status, text.as_str()), (Warn, "the IMEX domain is DEGRADED; node 10.0.0.2 is UNAVAILABLE"));
+    let (status, text) = of(&imex("READY", "!M!", "DOWN"));
+    let expected = "the IMEX domain is DOWN; nodes refuse each other because their lists of nodes differ";
+    assert_eq!((status, text.as_str()), (Fail, expected));
+    // Of a domain that was watched, the last state counts.
+    let watched = format!("{}{}", imex("UNAVAILABLE", "I", "DEGRADED"), imex("READY", "C", "UP"));
+    assert_eq!(of(&watched).0, Pass);
+    let none = "Failed to read node configuration file /etc/nvidia-imex/nodes_config.cfg\n";
+    assert_eq!(of(none).0, Unknown);
+}
+
+#[test]
+fn the_domain_of_imex_as_json() {
+    let check = "imex-domain";
+    let of = |text: &str| only_status(&Machine::new().report_beside(&[("imex.txt", text)], ""), check);
+    // The form of `nvidia-imex-ctl -N -j -H`, among other lines.
+    let json = |second: &str, state: &str| {
+        format!(
+            "$ nvidia-imex-ctl -N -j -H\n{{\"nodes\":{{\"1\":{{\"status\":\"{second}\",\"host\":\"10.0.0.2\",\"connections\":{{\"0\":\
+             {{\"host\":\"10.0.0.1\",\"status\":\"INVALID\",\"changed\":false}}}},\"hostName\":\"N/A\"}},\"0\":{{\"status\":\"READY\",\
+             \"host\":\"10.0.0.1\",\"connections\":{{}},\"hostName\":\"a\"}}}},\"timestamp\":\"9/4/2026 00:00:00.000\",\
+             \"status\":\"{state}\"}}\n# uname\n"
+        )
+    };
+    assert_eq!(of(&json("READY", "UP")), Pass);
+    assert_eq!(of(&json("UNAVAILABLE", "DEGRADED")), Warn);
+    assert_eq!(of(&json("UNAVAILABLE", "DOWN")), Fail);
+    assert_eq!(of(&json("READY", "?")), Unknown);
+    assert_eq!(of("{\"nodes\":[]}\n{\"nodes\": \"oops\", \"status\": \"UP\"}\n"), NotApplicable);
 }
 
 /// A GPU of `nvidia-smi -q`.
@@ -100,12 +170,12 @@ const BLANK: &str = "    Fabric\n        State                             : Com
 #[test]
 fn a_rack_without_a_cluster_fails() {
     let check = "fabric-clique-consistent";
-    let report = of_texts("rack", &[("q.txt", &query("NVIDIA GB200", "N/A", BLANK))], "");
+    let report = of_texts(&[("q.txt", &query("NVIDIA GB200", "N/A", BLANK))], "");
     assert_eq!(status(&report, check, "GPU0"), Fail);
-    let report = of_texts("board", &[("q.txt", &query("NVIDIA B200", "N/A", BLANK))], "");
+    let report = of_texts(&[("q.txt", &query("NVIDIA B200", "N/A", BLANK))], "");
     assert_eq!(only_status(&report, check), NotApplicable);
     let named = BLANK.replace("UUID                       : 0", "UUID                       : 7");
-    let report = of_texts("named", &[("q.txt", &query("NVIDIA GB200", "N/A", &named))], "");
+    let report = of_texts(&[("q.txt", &query("NVIDIA GB200", "N/A", &named))], "");
     assert_eq!(only_status(&report, check), Pass);
     assert_eq!(only_status(&report, "imex-domain"), Unknown);
 }
@@ -120,7 +190,7 @@ fn mig_and_labels_of_nvlink_groups() {
         let (query, label) = (query("NVIDIA H100 80GB HBM3", mig, ""), label.map(node));
         let mut texts = vec![("q.txt", query.as_str())];
         texts.extend(label.as_ref().map(|text| ("node.yaml", text.as_str())));
-        only_status(&of_texts(&format!("mig-{mig}-{}", texts.len()), &texts, ""), check)
+        only_status(&of_texts(&texts, ""), check)
     };
     assert_eq!(of("Disabled", Some("8")), Pass);
     assert_eq!(of("Enabled", Some("8")), Fail);
@@ -132,20 +202,35 @@ fn mig_and_labels_of_nvlink_groups() {
         "Pending                           : Enabled",
         1,
     );
-    assert_eq!(only_status(&of_texts("mig-pending", &[("q.txt", &pending)], ""), check), Warn);
+    assert_eq!(only_status(&of_texts(&[("q.txt", &pending)], ""), check), Warn);
 }
 
 #[test]
 fn links_of_grace() {
     let check = "c2c-links";
-    let text = |last: &str| {
-        format!(
-            "GPU 0: NVIDIA GH200 480GB (UUID: GPU-00000000-0000-0000-0000-000000000001)\n\t C2C Link 0: 44.712 GB/s\n\t C2C Link 1: {last}\n"
-        )
-    };
-    assert_eq!(only_status(&of_texts("c2c-good", &[("c2c.txt", &text("44.712 GB/s"))], ""), check), Pass);
-    let report = of_texts("c2c-bad", &[("c2c.txt", &text("<inactive>"))], "");
-    assert_eq!(finding(&report, check, "GPU0").text, "1 of 2 C2C links are up; down: link 1");
+    let recorded = "audit/virtualclient/nvidia-smi.c2c.gh200.txt";
+    assert_eq!(finding(&of_files(&[recorded]), check, "GPU0").text, "all 10 C2C links are up");
+    let text = std::fs::read_to_string(data(recorded)).unwrap();
+    let down = text.replacen("44.712 GB/s", "<inactive>", 1);
+    let report = of_text(&down);
+    assert_eq!(finding(&report, check, "GPU0").text, "9 of 10 C2C links are up; down: link 0");
+    assert_eq!(status(&report, check, "GPU0"), Fail);
+    assert_eq!(only_status(&of_text(&text.replacen("44.712 GB/s", "N/A", 1)), check), Unknown);
     assert_eq!(only_status(&of_preset("dgx-h100"), check), NotApplicable);
     assert_eq!(only_status(&of_preset("gb200-nvl72-tray"), check), Unknown);
+    // Counters of errors are no links, and are judged by their growth.
+    let with = |replays: u32| {
+        format!(
+            "{text}$ nvidia-smi c2c -e\nGPU 0: NVIDIA GH200 480GB (UUID: GPU-00000000-0000-0000-0000-000000000000)\n\
+                 \t C2C Link 3: Error Replay Count: {replays}\n"
+        )
+    };
+    let report = texts_since(&with(9), &with(7));
+    let expected = "all 10 C2C links are up, and Error Replay Count of link 3 grew by 2";
+    assert_eq!(
+        (status(&report, check, "GPU0"), finding(&report, check, "GPU0").text.as_str()),
+        (Warn, expected)
+    );
+    assert_eq!(only_status(&texts_since(&with(9), &with(9)), check), Pass);
+    assert_eq!(only_status(&of_preset("dgx-h100"), check), NotApplicable);
 }

@@ -173,6 +173,26 @@ fn inventories_hold_each_node_and_leave_out_identities_when_told_to() {
 }
 
 #[test]
+fn the_ages_of_snapshots_are_told() {
+    const TAKEN: u64 = 1_700_000_000 + 100;
+    let nodes = Nodes::new("ages");
+    // Recorded trees: the time is that of the start, and the seconds since.
+    for (name, start) in [("new", TAKEN - 100), ("old", TAKEN - 100 - 30 * 86_400)] {
+        let machine = crate::machine::Machine::bare(100).with("proc/stat", &format!("cpu 1\nbtime {start}"));
+        machine.write_to(&nodes.0.join(name));
+    }
+    nodes.add("table.txt", "\tGPU0\tGPU1\nGPU0\t X \tNV4\nGPU1\tNV4\t X \n");
+    let fleet = nodes.read(&FleetOptions::default().now(Some(TAKEN + 3 * 3600)));
+    let text = fleet.to_text();
+    let expected = "Snapshots are 3 h to 30 days old; the age of 1 is not known\n  older than 7 days: old\n";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(fleet.nodes()[0].taken_at().as_deref(), Some("2023-11-14T22:15:00Z"));
+    assert!(fleet.to_jsonl().contains("\"taken\":\"2023-11-14T22:15:00Z\""));
+    assert!(fleet.to_csv().unwrap().contains(",taken,outlier\n"));
+    assert!(!nodes.read(&FleetOptions::default()).to_text().contains("Snapshots are"));
+}
+
+#[test]
 fn an_empty_directory_and_none_are_errors() {
     let nodes = Nodes::new("empty");
     assert!(Fleet::read(&nodes.0, &FleetOptions::default(), &mut |_, _| {}).is_err());

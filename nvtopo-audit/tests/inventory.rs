@@ -4,6 +4,10 @@ use crate::machine::{HALVES, Machine, pci};
 use crate::support::{finding, of_files, only_status, status};
 use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
 
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] =
+    &[gpus_are_counted, firmware_is_alike_and_allowed, machines_are_virtual_or_not];
+
 #[test]
 fn gpus_are_counted() {
     let check = "gpu-count";
@@ -14,6 +18,12 @@ fn gpus_are_counted() {
     }
     machine.remove(&format!("proc/driver/nvidia/gpus/{}", HALVES[1].gpu));
     assert_eq!(status(&machine.report(), check, "GPU1"), Fail);
+    // A device that has fallen off the bus reads as ones.
+    let lost = "0f:00.0 3D controller: NVIDIA Corporation Device 2330 (rev ff)\n";
+    let report = Machine::new().report_beside(&[("lspci.txt", lost)], "gpus = 2");
+    assert_eq!((status(&report, check, "0000:0f:00.0"), status(&report, check, "node")), (Fail, Pass));
+    let other = lost.replace("rev ff", "rev a1");
+    assert_eq!(only_status(&Machine::new().report_beside(&[("lspci.txt", &other)], "gpus = 2"), check), Pass);
 }
 
 #[test]

@@ -1,8 +1,25 @@
 //! The checks of isolation, on made machines but where a test names a recorded one.
 
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{Folder, finding, findings, of, of_files, of_preset, only_status, status};
+use crate::support::{Folder, finding, findings, of, of_dell, of_preset, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    a_recorded_server_passes_though_six_ports_elsewhere_redirect,
+    ports_between_a_gpu_and_its_adapter_decide,
+    direct_nic_needs_ports_that_redirect,
+    an_iommu_that_translates_warns,
+    gpudirect_has_a_route_or_fails,
+    a_recorded_log_of_peer_memory_warns_beside_saved_outputs,
+    gdrcopy_is_asked_for_by_the_profile,
+    a_gpu_has_nvidias_driver_or_one_for_guests_by_intent,
+    virtual_functions_are_as_many_as_are_wanted,
+    tenants_must_not_share_rdma_devices,
+    a_process_with_rdma_may_lock_memory,
+    a_snapshot_gives_the_verdicts_of_the_machine,
+    saved_outputs_give_the_verdicts_of_the_machine,
+];
 
 const GPU: &str = HALVES[0].gpu;
 const NIC: &str = HALVES[0].nic;
@@ -14,9 +31,9 @@ const REDIRECTS: u16 = 0b1_1100;
 fn a_recorded_server_passes_though_six_ports_elsewhere_redirect() {
     let text = of_gzip("audit/gpud/lspci-vvv.dell-8xh100.txt.gz");
     assert_eq!(text.matches("ACSCtl:\tSrcValid+").count(), 6);
-    let report = of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]);
-    assert_eq!(findings(&report, "acs-on-p2p-path").len(), 8);
-    assert_eq!(only_status(&report, "acs-on-p2p-path"), Pass);
+    let report = of_dell();
+    assert_eq!(findings(report, "acs-on-p2p-path").len(), 8);
+    assert_eq!(only_status(report, "acs-on-p2p-path"), Pass);
     // The same bits at a port above a GPU fail.
     let at = text.find("secondary=19,").unwrap();
     let bad = format!("{}{}", &text[..at], text[at..].replacen("ReqRedir-", "ReqRedir+", 1));

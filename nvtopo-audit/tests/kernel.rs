@@ -1,9 +1,19 @@
 //! The checks of the kernel, on a made machine: each passes, fails or warns, and is unknown somewhere.
 
-use crate::beside::beside;
 use crate::machine::Machine;
 use crate::support::{finding, findings, of_files, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    isolated_cpus_stay_out_of_the_shared_pool,
+    boot_arguments_name_the_same_cpus,
+    nodes_with_gpus_have_their_huge_pages,
+    modes_of_memory,
+    governors_and_cpus_that_are_offline,
+    remote_allocations_are_judged_between_two_readings,
+    a_saved_boot_line_tells_as_the_file_does,
+];
 
 const KUBELET: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
@@ -94,6 +104,13 @@ fn modes_of_memory() {
 
     machine.set("proc/sys/kernel/numa_balancing", "1");
     assert_eq!(only_status(&machine.report(), "numa-balancing"), Pass);
+    // A kubelet whose settings cannot be read may pin memory.
+    machine.set("var/lib/kubelet/config.yaml", "cpuManagerPolicy: [");
+    assert_eq!(only_status(&machine.report(), "numa-balancing"), Unknown);
+    machine.set("var/lib/kubelet/config.yaml", KUBELET);
+    assert_eq!(only_status(&machine.report(), "numa-balancing"), Pass);
+    machine.remove("var/lib/kubelet/config.yaml");
+    assert_eq!(only_status(&machine.report_expecting("kubernetes = true"), "numa-balancing"), Unknown);
     machine.set(
         "var/lib/kubelet/memory_manager_state",
         r#"{"policyName":"Static","machineState":{},"checksum":1}"#,
@@ -156,6 +173,6 @@ fn a_saved_boot_line_tells_as_the_file_does() {
     let mut machine = Machine::new();
     machine.remove("proc/cmdline");
     let line = "BOOT_IMAGE=/vmlinuz isolcpus=2-3 nohz_full=2-5\n";
-    let report = beside(&machine, &[("cmdline.txt", line)], "");
+    let report = machine.report_beside(&[("cmdline.txt", line)], "");
     assert_eq!(only_status(&report, "nohz-rcu-consistent"), Warn);
 }

@@ -1,10 +1,26 @@
 //! The checks of the kubelet and of labels, on a made machine and recorded state files.
 
-use crate::beside::beside;
 use crate::machine::Machine;
 use crate::support::{data, finding, findings, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 use nvtopo_audit::{Report, check};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    without_a_kubelet_nothing_is_judged,
+    flags_of_the_process_go_over_its_files,
+    policies_of_cpus,
+    policies_of_topology,
+    pods_that_never_start,
+    policies_of_memory,
+    containers_have_cpus_and_memory_near_their_gpus,
+    hints_of_devices,
+    versions_of_the_driver,
+    tags_of_the_drivers_image_are_compared,
+    files_of_the_kubelet_are_found_among_other_outputs,
+    labels_say_what_the_hardware_says,
+    schedulers_that_know_numa_nodes,
+];
 
 const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
@@ -199,7 +215,7 @@ fn hints_of_devices() {
     assert_eq!(only_status(&machine.report(), check), Unknown);
     // A saved copy tells the same.
     let saved = recorded("kubelet_internal_checkpoint.tegra.json");
-    assert_eq!(only_status(&beside(&Machine::new(), &[("checkpoint", &saved)], ""), check), Fail);
+    assert_eq!(only_status(&Machine::new().report_beside(&[("checkpoint", &saved)], ""), check), Fail);
 }
 
 #[test]
@@ -211,12 +227,49 @@ fn versions_of_the_driver() {
     machine.link(link, "libnvidia-ml.so.570.124.06");
     assert_eq!(only_status(&machine.report(), check), Pass);
     let node = "kind: Node\nmetadata:\n  name: a\n  labels: {nvidia.com/cuda.driver.major: '570', nvidia.com/cuda.driver.minor: '86', nvidia.com/cuda.driver.rev: '15'}\n";
-    let report = beside(&machine, &[("node.yaml", node)], "");
+    let report = machine.report_beside(&[("node.yaml", node)], "");
     assert_eq!(status(&report, check, "nvidia.com/cuda.driver"), Warn);
     machine.link(link, "libnvidia-ml.so.570.133.20");
     assert_eq!(only_status(&machine.report(), check), Fail);
     let said = "Failed to initialize NVML: Driver/library version mismatch\n";
-    assert_eq!(only_status(&beside(&Machine::new(), &[("smi.txt", said)], ""), check), Fail);
+    assert_eq!(only_status(&Machine::new().report_beside(&[("smi.txt", said)], ""), check), Fail);
+}
+
+#[test]
+fn tags_of_the_drivers_image_are_compared() {
+    let check = "driver-stack-skew";
+    let mut machine = Machine::new();
+    machine.link("usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", "libnvidia-ml.so.570.124.06");
+    let of = |tag: &str| {
+        let pod = format!(
+            "kind: Pod\nmetadata:\n  name: nvidia-driver-daemonset-x\nspec:\n  containers:\n  - image: nvcr.io/nvidia/driver:{tag}\n    name: c\n"
+        );
+        status(&machine.report_beside(&[("pod.yaml", &pod)], ""), check, "image of the driver")
+    };
+    assert_eq!(of("570.124.06-ubuntu22.04"), Pass);
+    assert_eq!(of("570-5.15.0-1050-ubuntu22.04"), Pass);
+    assert_eq!(of("580.65.06-ubuntu22.04"), Warn);
+    let other = "  - image: nvcr.io/nvidia/k8s-device-plugin:v0.17.0\n";
+    assert_eq!(only_status(&machine.report_beside(&[("pod.yaml", other)], ""), check), Pass);
+}
+
+#[test]
+fn files_of_the_kubelet_are_found_among_other_outputs() {
+    let state = r#"{"policyName":"static","defaultCpuSet":"0,4","entries":{},"checksum":1}"#;
+    let text = format!(
+        "$ nvidia-smi -L\nGPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n\
+         $ cat /var/lib/kubelet/config.yaml\n{HEAD}cpuManagerPolicy: static\nreservedSystemCPUs: 0,4\nevictionHard:\n  memory.available: 100Mi\n\
+         $ cat /var/lib/kubelet/cpu_manager_state\n{state}\n$ uname -r\n5.15.0\n"
+    );
+    let report = Machine::new().report_beside(&[("all.txt", &text)], "");
+    assert_eq!(only_status(&report, "cpu-manager-static"), Pass);
+    assert_eq!(finding(&report, "reserved-cpus", "node").text, "CPUs 0,4 are reserved");
+    let configz = r#"{"kubeletconfig":{"cpuManagerPolicy":"none"}}"#;
+    let text =
+        format!("$ kubectl get --raw /api/v1/nodes/a/proxy/configz\n{configz}\n$ cat state\n{state}\n");
+    let report = Machine::new().report_beside(&[("all.txt", &text)], "");
+    let text = "its policy is none, and its state file is of static: the kubelet does not start";
+    assert_eq!(finding(&report, "cpu-manager-static", "node").text, text);
 }
 
 #[test]
@@ -227,18 +280,18 @@ fn labels_say_what_the_hardware_says() {
             "kind: Node\nmetadata:\n  name: a\n  labels: {{nvtopo.io/gpu.count: '{count}', nvidia.com/gpu.count: '2', nvtopo.io/mig: 'off'}}\n"
         )
     };
-    let report = beside(&Machine::new(), &[("node.yaml", &node(2))], "");
+    let report = Machine::new().report_beside(&[("node.yaml", &node(2))], "");
     assert_eq!((status(&report, check, "node"), status(&report, check, "nvtopo.io/mig")), (Pass, Unknown));
-    let report = beside(&Machine::new(), &[("node.yaml", &node(8))], "");
+    let report = Machine::new().report_beside(&[("node.yaml", &node(8))], "");
     assert_eq!(
         finding(&report, check, "nvtopo.io/gpu.count").text,
         "the label says 8, and the hardware says 2"
     );
     let two = format!("{}---\n{}", node(2), node(2).replace("name: a", "name: b"));
-    assert_eq!(only_status(&beside(&Machine::new(), &[("nodes.yaml", &two)], ""), check), Unknown);
+    assert_eq!(only_status(&Machine::new().report_beside(&[("nodes.yaml", &two)], ""), check), Unknown);
     let mut machine = Machine::new();
     machine.set("proc/sys/kernel/hostname", "b");
-    assert_eq!(status(&beside(&machine, &[("nodes.yaml", &two)], ""), check, "node"), Pass);
+    assert_eq!(status(&machine.report_beside(&[("nodes.yaml", &two)], ""), check, "node"), Pass);
 }
 
 #[test]
@@ -248,9 +301,9 @@ fn schedulers_that_know_numa_nodes() {
     let mut machine = kubelet("topologyManagerPolicy: restricted\n");
     assert_eq!(only_status(&machine.report(), check), Unknown);
     let config = "kind: KubeSchedulerConfiguration\nprofiles: []\n";
-    assert_eq!(only_status(&beside(&machine, &[("s.yaml", config)], ""), check), Warn);
+    assert_eq!(only_status(&machine.report_beside(&[("s.yaml", config)], ""), check), Warn);
     let aware = "kind: KubeSchedulerConfiguration\nprofiles: [{plugins: {filter: {enabled: [{name: NodeResourceTopologyMatch}]}}}]\n";
-    assert_eq!(only_status(&beside(&machine, &[("s.yaml", aware)], ""), check), Pass);
+    assert_eq!(only_status(&machine.report_beside(&[("s.yaml", aware)], ""), check), Pass);
     machine.set("var/lib/kubelet/plugins/gpu.nvidia.com/checkpoint.json", "{}");
     assert_eq!(only_status(&machine.report(), check), Pass);
 }

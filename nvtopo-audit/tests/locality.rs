@@ -1,9 +1,23 @@
 //! The checks of locality, on made machines but where a test names a recorded one.
 
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{finding, findings, of_files, of_preset, of_text, only_status, status};
+use crate::support::{finding, findings, of_dell, of_files, of_preset, of_text, only_status, status};
 use nvtopo_audit::AuditedProcess;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    a_gpu_without_a_numa_node_fails_on_two,
+    several_numa_nodes_in_a_package_warn,
+    more_numa_nodes_than_the_kubelet_takes_fail,
+    the_cpus_and_memory_of_a_process_are_judged,
+    a_control_group_has_the_limits_of_the_one_above,
+    each_gpu_has_an_adapter_of_its_own_on_recorded_and_made_machines,
+    a_gpu_without_an_adapter_below_its_switch_fails,
+    a_matrix_tells_pairs_and_no_packages,
+    ports_that_manage_switches_are_no_adapters,
+    interrupts_far_from_their_adapter_warn,
+];
 
 const GPU: &str = HALVES[0].gpu;
 const NIC: &str = HALVES[0].nic;
@@ -22,7 +36,7 @@ fn a_gpu_without_a_numa_node_fails_on_two() {
     assert_eq!(only_status(&machine.report(), "gpu-numa-node"), Warn, "one node");
     let links = of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]);
     assert_eq!(only_status(&links, "gpu-numa-node"), Unknown);
-    assert_eq!(only_status(&of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]), "gpu-numa-node"), Pass);
+    assert_eq!(only_status(of_dell(), "gpu-numa-node"), Pass);
 }
 
 #[test]
@@ -38,8 +52,8 @@ fn several_numa_nodes_in_a_package_warn() {
     let report = machine.report();
     let found = finding(&report, "numa-subdivision", "node");
     assert_eq!((found.status, found.text.as_str()), (Warn, "a processor package has 2 NUMA nodes with CPUs"));
-    let report = of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]);
-    assert_eq!(only_status(&report, "numa-subdivision"), Unknown);
+    let report = of_dell();
+    assert_eq!(only_status(report, "numa-subdivision"), Unknown);
 }
 
 #[test]
@@ -117,10 +131,10 @@ fn a_control_group_has_the_limits_of_the_one_above() {
 
 #[test]
 fn each_gpu_has_an_adapter_of_its_own_on_recorded_and_made_machines() {
-    let report = of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]);
-    assert_eq!(findings(&report, "gpu-nic-pairing").len(), 8);
-    assert_eq!(only_status(&report, "gpu-nic-pairing"), Pass);
-    assert_eq!(only_status(&report, "nic-other-socket"), Pass);
+    let report = of_dell();
+    assert_eq!(findings(report, "gpu-nic-pairing").len(), 8);
+    assert_eq!(only_status(report, "gpu-nic-pairing"), Pass);
+    assert_eq!(only_status(report, "nic-other-socket"), Pass);
     for preset in ["dgx-h100", "dgx-a100"] {
         assert_eq!(only_status(&of_preset(preset), "gpu-nic-pairing"), Pass, "{preset}");
     }

@@ -1,18 +1,21 @@
-//! A made machine: the files and links of two packages, each with a GPU and an RDMA adapter below one PCIe switch.
+//! Made machines, file by file: one of two packages, each with a GPU and an RDMA adapter below one PCIe switch, and a bare
+//! one that gets the ports a test names.
 
-use nvtopo::source::{Contents, Locator, Redaction, Snapshot};
+use nvtopo::source::{Contents, Locator, Redaction, SavedText, Snapshot};
 use nvtopo_audit::{Audit, Profile, Report};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Something at a path.
+#[derive(Clone)]
 enum Entry {
     File(Vec<u8>),
     Link(String),
 }
 
 /// The files and links below the root of a machine.
+#[derive(Clone)]
 pub(crate) struct Machine(BTreeMap<String, Entry>);
 
 /// The PCI functions of a half of the machine: root port, upper side of the switch, its lower sides, GPU, adapter.
@@ -45,6 +48,18 @@ pub(crate) const HALVES: [Half; 2] = [
 pub(crate) fn pci(address: &str, file: &str) -> String {
     format!("sys/bus/pci/devices/{address}/{file}")
 }
+
+const CLASS: &str = "sys/class/infiniband";
+
+/// The counters that the kernel keeps by port, and not by device.
+const OF_PORT: [&str; 6] = [
+    "link_downed",
+    "link_error_recovery",
+    "local_link_integrity_errors",
+    "port_rcv_errors",
+    "port_rcv_packets",
+    "symbol_error",
+];
 
 const ENDPOINT: u8 = 0;
 const ROOT_PORT: u8 = 4;
@@ -84,6 +99,74 @@ impl Machine {
             machine.nic(half.nic, node);
         }
         machine
+    }
+
+    /// Creates a machine of eight CPUs without devices, as it is so many seconds after its start.
+    pub(crate) fn bare(seconds: u32) -> Self {
+        let mut machine = Self(BTreeMap::new());
+        machine.set("sys/devices/system/cpu/online", "0-7");
+        machine.set("sys/devices/system/cpu/cpu0/topology/core_id", "0");
+        machine.set("proc/stat", "cpu 1 2 3\nbtime 1700000000");
+        machine.set("proc/uptime", &format!("{seconds}.00 1.00"));
+        machine
+    }
+
+    /// Returns it with another text of a file.
+    pub(crate) fn with(&self, path: &str, text: &str) -> Self {
+        let mut machine = self.clone();
+        machine.set(path, text);
+        machine
+    }
+
+    /// Returns it without what is at a path, and below it.
+    pub(crate) fn without(&self, path: &str) -> Self {
+        let mut machine = self.clone();
+        machine.remove(path);
+        machine
+    }
+
+    /// Returns it with an active port of an RDMA device.
+    pub(crate) fn port(&self, device: &str, layer: &str, gigabits: u32) -> Self {
+        self.with(&format!("{CLASS}/{device}/hca_type"), "MT4129")
+            .port_file(device, "state", "4: ACTIVE")
+            .port_file(device, "phys_state", "5: LinkUp")
+            .port_file(device, "rate", &format!("{gigabits} Gb/sec (4X NDR)"))
+            .port_file(device, "link_layer", layer)
+    }
+
+    /// Returns it with an active Ethernet port that has an interface and an address of RoCE v2.
+    pub(crate) fn roce(&self, device: &str, interface: &str) -> Self {
+        let machine = self
+            .port(device, "Ethernet", 400)
+            .with(&format!("sys/class/net/{interface}/mtu"), "9000")
+            .port_file(device, "gid_attrs/ndevs/0", interface);
+        let kinds = [
+            ("IB/RoCE v1", "fe80:0000"),
+            ("RoCE v2", "fe80:0000"),
+            ("IB/RoCE v1", "fd00:0001"),
+            ("RoCE v2", "fd00:0001"),
+        ];
+        kinds.into_iter().enumerate().fold(machine, |machine, (index, (kind, begin))| {
+            let address = format!("{begin}:0000:0000:0000:0000:0000:0001");
+            machine.port_file(device, &format!("gid_attrs/types/{index}"), kind).port_file(
+                device,
+                &format!("gids/{index}"),
+                &address,
+            )
+        })
+    }
+
+    /// Returns it with a file of a device's first port.
+    pub(crate) fn port_file(&self, device: &str, file: &str, text: &str) -> Self {
+        self.with(&format!("{CLASS}/{device}/ports/1/{file}"), text)
+    }
+
+    /// Returns it with counters of a device's first port.
+    pub(crate) fn counters(&self, device: &str, counters: &[(&str, u64)]) -> Self {
+        counters.iter().fold(self.clone(), |machine, (name, value)| {
+            let kind = if OF_PORT.contains(name) { "counters" } else { "hw_counters" };
+            machine.port_file(device, &format!("{kind}/{name}"), &value.to_string())
+        })
     }
 
     /// Sets the text of a file. A path through a link of the bus leads to the device's folder.
@@ -258,6 +341,12 @@ impl Machine {
             format!("nvtopo-audit-{}-machine-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let root = std::env::temp_dir().join(name);
         let _ = std::fs::remove_dir_all(&root);
+        self.write_to(&root);
+        Written(root)
+    }
+
+    /// Writes the machine to a directory that stays.
+    pub(crate) fn write_to(&self, root: &Path) {
         for (path, entry) in &self.0 {
             let path = root.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -266,7 +355,6 @@ impl Machine {
                 Entry::Link(target) => std::os::unix::fs::symlink(target, path).unwrap(),
             }
         }
-        Written(root)
     }
 
     /// Audits the machine by all checks.
@@ -288,6 +376,14 @@ impl Machine {
         let (now, then) = (self.write(), contents);
         let contents = now.read();
         Audit::of(&contents).earlier(&then).run().unwrap()
+    }
+
+    /// Audits the machine with saved outputs beside it, by the words of a profile.
+    pub(crate) fn report_beside(&self, texts: &[(&str, &str)], expected: &str) -> Report {
+        let written = self.write();
+        let mut contents = written.read();
+        contents.texts.extend(texts.iter().map(|(name, text)| SavedText::new(*name, *text)));
+        crate::support::audit(&contents, None, expected)
     }
 
     /// Audits the machine by the words of a profile.

@@ -1,7 +1,7 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
 mod baseline;
-mod beside;
+mod cases;
 mod evidence;
 mod fabric;
 mod fleet;
@@ -11,7 +11,6 @@ mod kernel;
 mod kubernetes;
 mod locality;
 mod machine;
-mod made;
 mod nvlink;
 mod nvlink_errors;
 mod page;

@@ -3,6 +3,15 @@
 use crate::support::{finding, of_files, of_preset, of_text, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    links_of_a_sound_board_pass_as_their_authors_say,
+    inactive_links_fail_as_their_authors_say,
+    a_part_without_nvlink_has_none_to_check,
+    a_missing_or_slow_link_fails,
+    an_unknown_board_is_unknown,
+];
+
 #[test]
 fn links_of_a_sound_board_pass_as_their_authors_say() {
     let report = of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]);

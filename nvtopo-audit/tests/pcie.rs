@@ -1,8 +1,21 @@
 //! The checks of PCIe, on made machines but where a test names a recorded one.
 
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{finding, of_files, of_text, only_status, status};
+use crate::support::{finding, of_dell, of_files, of_text, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    a_recorded_server_has_no_lanes_or_speed_lost,
+    lost_lanes_fail,
+    a_slow_link_fails_for_an_adapter_and_for_a_gpu_at_work,
+    a_recorded_gpu_of_a_virtual_machine_is_not_judged,
+    errors_are_judged_by_their_growth,
+    a_slot_that_is_too_slow_for_its_ports_fails,
+    small_read_requests_warn,
+    a_small_window_to_memory_warns_and_a_tiny_one_fails,
+    a_preset_tells_nothing_of_training,
+];
 
 const GPU: &str = HALVES[0].gpu;
 const NIC: &str = HALVES[0].nic;
@@ -10,16 +23,16 @@ const NIC: &str = HALVES[0].nic;
 #[test]
 fn a_recorded_server_has_no_lanes_or_speed_lost() {
     // Chipset ports elsewhere on this server are slowed down, which is no matter.
-    let report = of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]);
+    let report = of_dell();
     for check in ["pcie-width", "pcie-speed", "pcie-mrrs"] {
-        let findings = crate::support::findings(&report, check);
+        let findings = crate::support::findings(report, check);
         assert!(findings.len() >= 8, "{check}");
         let bad: Vec<_> = findings.iter().filter(|own| own.status == Fail).collect();
         assert!(bad.is_empty(), "{bad:#?}");
     }
-    assert_eq!(finding(&report, "bar1-size", "GPU0").text, "its BAR1 has 128 GiB; its memory is not told");
-    assert_eq!(only_status(&report, "pcie-nic-headroom"), Unknown, "lspci tells no rates of ports");
-    assert_eq!(only_status(&report, "pcie-errors"), Unknown);
+    assert_eq!(finding(report, "bar1-size", "GPU0").text, "its BAR1 has 128 GiB; its memory is not told");
+    assert_eq!(only_status(report, "pcie-nic-headroom"), Unknown, "lspci tells no rates of ports");
+    assert_eq!(only_status(report, "pcie-errors"), Unknown);
 }
 
 #[test]

@@ -1,22 +1,43 @@
 //! The checks of RDMA ports and of packet sizes.
 
-use crate::made::{Made, audit};
-use crate::support::{Folder, data, finding, findings, of_files, of_text, only_status, status};
+use crate::machine::Machine;
+use crate::support::{Folder, audit, data, finding, findings, of_files, of_text, only_status, status};
 use nvtopo::source::{Contents, Locator};
 use nvtopo_audit::Report;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 use std::io::Read;
 
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] = &[
+    a_sound_host_passes_as_its_authors_say,
+    files_and_saved_outputs_give_the_same_verdicts,
+    a_port_that_is_down_fails,
+    second_ports_that_no_card_uses_are_by_design,
+    recorded_outputs_of_tools_are_judged,
+    mixed_link_layers_warn,
+    a_slower_port_warns,
+    a_machine_without_rdma_has_nothing_to_check,
+    addresses_of_roce_are_judged,
+    cables_are_judged_by_growth,
+    recorded_counters_that_rest_pass,
+    programs_need_device_files,
+    links_that_are_lost_again_and_again_fail_as_their_authors_say,
+    holders_of_resources_are_listed,
+    small_packets_warn,
+    interfaces_of_one_network_agree,
+    overlays_fit_into_what_is_below,
+];
+
 /// Two ports of InfiniBand (made).
-fn pair() -> Made {
-    Made::after(100).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400)
+fn pair() -> Machine {
+    Machine::bare(100).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400)
 }
 
 /// The recorded `/sys/class/infiniband` of an H100 host, as a machine with CPUs (which are made).
-fn recorded() -> Made {
+fn recorded() -> Machine {
     let file = std::fs::File::open(data("audit/gpud/infiniband-class-testdata.tar.gz")).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
-    let mut made = Made::after(100);
+    let mut made = Machine::bare(100);
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let path = entry.path().unwrap().to_string_lossy().into_owned();
@@ -55,16 +76,16 @@ fn verdicts(report: &Report, checks: &[&str]) -> Vec<(String, String, String)> {
 
 #[test]
 fn a_sound_host_passes_as_its_authors_say() {
-    let report = recorded().audit("gpud");
+    let report = recorded().report();
     assert_eq!(findings(&report, "rdma-port-active").len(), 9);
     assert_eq!(only_status(&report, "rdma-port-active"), Pass);
     assert_eq!(only_status(&report, "rdma-link-layer"), Pass, "the bond is not of the GPUs' network");
     assert_eq!(status(&report, "rdma-rate", "mlx5_9 port 1"), Pass);
     assert_eq!(status(&report, "rdma-rate", "mlx5_bond_0 port 1"), Unknown, "it is the only one of its kind");
     assert_eq!(status(&report, "rocev2-gid", "mlx5_bond_0 port 1"), Unknown, "the archive has no addresses");
-    let report = recorded().audit_by("gpud-rate", "[expect]\nrdma-rate = 50.0");
+    let report = recorded().report_expecting("rdma-rate = 50.0");
     assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Pass);
-    let report = recorded().audit_by("gpud-fast", "[expect]\nrdma-rate = 100.0");
+    let report = recorded().report_expecting("rdma-rate = 100.0");
     assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Fail);
 }
 
@@ -73,32 +94,34 @@ fn files_and_saved_outputs_give_the_same_verdicts() {
     let checks = ["rdma-port-active", "rdma-link-layer", "rdma-rate"];
     let cases = [
         (recorded(), ibstat("Active", 400)),
-        (recorded().set("mlx5_6", "rate", "200 Gb/sec (2X NDR)"), ibstat("Active", 200)),
-        (recorded().set("mlx5_6", "state", "1: DOWN"), ibstat("Down", 400)),
-        (recorded().set("mlx5_6", "state", "2: INIT"), ibstat("Initializing", 400)),
+        (recorded().port_file("mlx5_6", "rate", "200 Gb/sec (2X NDR)"), ibstat("Active", 200)),
+        (recorded().port_file("mlx5_6", "state", "1: DOWN"), ibstat("Down", 400)),
+        (recorded().port_file("mlx5_6", "state", "2: INIT"), ibstat("Initializing", 400)),
     ];
     for (place, (files, text)) in cases.iter().enumerate() {
-        let (of_files, of_text) = (files.audit(&format!("same-{place}")), of_text(text));
+        let (of_files, of_text) = (files.report(), of_text(text));
         assert_eq!(verdicts(&of_files, &checks), verdicts(&of_text, &checks), "case {place}");
     }
 }
 
 #[test]
 fn a_port_that_is_down_fails() {
-    let report =
-        pair().set("mlx5_1", "state", "1: DOWN").set("mlx5_1", "phys_state", "3: Disabled").audit("down");
+    let report = pair()
+        .port_file("mlx5_1", "state", "1: DOWN")
+        .port_file("mlx5_1", "phys_state", "3: Disabled")
+        .report();
     let found = finding(&report, "rdma-port-active", "mlx5_1 port 1");
     assert_eq!(
         (found.status, found.text.as_str()),
         (Fail, "it is down (Disabled), where active is expected")
     );
     assert_eq!(status(&report, "rdma-port-active", "mlx5_0 port 1"), Pass);
-    let report = pair().set("mlx5_1", "state", "5: ACTIVE_DEFER").audit("defer");
+    let report = pair().port_file("mlx5_1", "state", "5: ACTIVE_DEFER").report();
     assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Fail);
-    let report = pair().set("mlx5_1", "state", "").audit("no-state");
+    let report = pair().port_file("mlx5_1", "state", "").report();
     assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Unknown);
     let unused =
-        pair().set("mlx5_1", "state", "1: DOWN").audit_by("unused", "[expect]\nunused-nics = [\"mlx5_1\"]");
+        pair().port_file("mlx5_1", "state", "1: DOWN").report_expecting("unused-nics = [\"mlx5_1\"]");
     assert_eq!(status(&unused, "rdma-port-active", "mlx5_1 port 1"), NotApplicable);
 }
 
@@ -136,30 +159,30 @@ fn recorded_outputs_of_tools_are_judged() {
 
 #[test]
 fn mixed_link_layers_warn() {
-    let report = pair().port("mlx5_2", "Ethernet", 400).audit("mixed");
+    let report = pair().port("mlx5_2", "Ethernet", 400).report();
     assert_eq!(status(&report, "rdma-link-layer", "node"), Warn);
-    let named = "[expect]\ncompute-nics = [\"mlx5_0\", \"mlx5_1\"]";
-    let report = pair().port("mlx5_2", "Ethernet", 400).audit_by("named", named);
+    let named = "compute-nics = [\"mlx5_0\", \"mlx5_1\"]";
+    let report = pair().port("mlx5_2", "Ethernet", 400).report_expecting(named);
     assert_eq!(status(&report, "rdma-link-layer", "node"), Pass);
-    let report = pair().set("mlx5_1", "link_layer", "Unknown").audit("no-layer");
+    let report = pair().port_file("mlx5_1", "link_layer", "Unknown").report();
     assert_eq!(status(&report, "rdma-link-layer", "node"), Unknown);
 }
 
 #[test]
 fn a_slower_port_warns() {
     let three = pair().port("mlx5_2", "InfiniBand", 200);
-    let report = three.audit("slow");
+    let report = three.report();
     assert_eq!(status(&report, "rdma-rate", "mlx5_2 port 1"), Warn);
     assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Pass);
-    let report = pair().set("mlx5_1", "rate", "unknown").audit("no-rate");
+    let report = pair().port_file("mlx5_1", "rate", "unknown").report();
     assert_eq!(status(&report, "rdma-rate", "mlx5_1 port 1"), Unknown);
 }
 
 #[test]
 fn a_machine_without_rdma_has_nothing_to_check() {
-    let bare = Made::after(1).with("sys/class/net/lo/mtu", "65536").with("sys/class/tty/tty0/dev", "4:0");
+    let bare = Machine::bare(1).with("sys/class/net/lo/mtu", "65536").with("sys/class/tty/tty0/dev", "4:0");
     for check in ["rdma-port-active", "rocev2-gid", "pfc-enabled", "rdma-phy", "mtu-active"] {
-        assert_eq!(only_status(&bare.audit("bare"), check), NotApplicable, "{check}");
+        assert_eq!(only_status(&bare.report(), check), NotApplicable, "{check}");
         let report = of_text("GPU 0: NVIDIA A10 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n");
         assert_eq!(only_status(&report, check), Unknown, "{check}");
     }
@@ -167,19 +190,19 @@ fn a_machine_without_rdma_has_nothing_to_check() {
 
 #[test]
 fn addresses_of_roce_are_judged() {
-    let one = Made::after(1).roce("mlx5_0", "eth0");
-    let found = one.audit("gid");
+    let one = Machine::bare(1).roce("mlx5_0", "eth0");
+    let found = one.report();
     assert_eq!(finding(&found, "rocev2-gid", "mlx5_0 port 1").text, "index 3 is an address of RoCE v2");
     let port = "sys/class/infiniband/mlx5_0/ports/1";
-    let local = one.clone().without(&format!("{port}/gid_attrs/types/3"));
-    assert_eq!(status(&local.audit("gid-local"), "rocev2-gid", "mlx5_0 port 1"), Warn);
+    let local = one.without(&format!("{port}/gid_attrs/types/3"));
+    assert_eq!(status(&local.report(), "rocev2-gid", "mlx5_0 port 1"), Warn);
     let none = local.without(&format!("{port}/gid_attrs/types/1"));
-    assert_eq!(status(&none.audit("gid-none"), "rocev2-gid", "mlx5_0 port 1"), Fail);
+    assert_eq!(status(&none.report(), "rocev2-gid", "mlx5_0 port 1"), Fail);
     // A redacted snapshot keeps the kinds of addresses, and not the addresses.
-    let secret = one.clone().without(&format!("{port}/gids/"));
-    assert_eq!(status(&secret.audit("gid-secret"), "rocev2-gid", "mlx5_0 port 1"), Unknown);
+    let secret = one.without(&format!("{port}/gids"));
+    assert_eq!(status(&secret.report(), "rocev2-gid", "mlx5_0 port 1"), Unknown);
     let iwarp = one.with("sys/class/infiniband/mlx5_0/node_type", "4: RNIC");
-    assert_eq!(only_status(&iwarp.audit("gid-iwarp"), "rocev2-gid"), NotApplicable);
+    assert_eq!(only_status(&iwarp.report(), "rocev2-gid"), NotApplicable);
     let with_state = |file: &str| {
         let gids = std::fs::read_to_string(data(file)).unwrap();
         let name = if file.contains("connectx6") { "mlx5_0" } else { "rocep105s0" };
@@ -198,11 +221,11 @@ fn cables_are_judged_by_growth() {
         [("link_downed", 3), ("symbol_error", 70), ("port_rcv_errors", 9), ("link_error_recovery", 1)];
     let before = pair().counters("mlx5_0", &quiet);
     let after = |seconds: u32, counters: &[(&str, u64)]| {
-        let made = Made::after(seconds).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400);
+        let made = Machine::bare(seconds).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400);
         made.counters("mlx5_0", &quiet).counters("mlx5_0", counters)
     };
     let judge = |counters: &[(&str, u64)]| {
-        let report = after(110, counters).audit_since("phy", &before);
+        let report = after(110, counters).report_since(&before);
         let found = finding(&report, "rdma-phy", "mlx5_0 port 1");
         (found.status, found.text.clone())
     };
@@ -214,20 +237,20 @@ fn cables_are_judged_by_growth() {
     assert_eq!(judge(&[("port_rcv_errors", 200)]).0, Warn);
     assert_eq!(judge(&[("link_error_recovery", 3)]).0, Warn);
     assert_eq!(judge(&[("symbol_error", 0)]).0, Unknown, "it was reset");
-    let report = after(110, &[]).audit_since("phy-other", &before);
+    let report = after(110, &[]).report_since(&before);
     assert_eq!(status(&report, "rdma-phy", "mlx5_1 port 1"), Unknown, "it has no counters");
-    let report = after(50, &[("link_downed", 4)]).audit_since("phy-boot", &before);
+    let report = after(50, &[("link_downed", 4)]).report_since(&before);
     assert_eq!(status(&report, "rdma-phy", "node"), Unknown, "the machine was started anew");
     let later = after(110, &[]).with("proc/stat", "btime 1700009999");
-    assert_eq!(status(&later.audit_since("phy-btime", &before), "rdma-phy", "node"), Unknown);
-    assert_eq!(only_status(&before.audit("phy-once"), "rdma-phy"), Unknown, "one reading");
+    assert_eq!(status(&later.report_since(&before), "rdma-phy", "node"), Unknown);
+    assert_eq!(only_status(&before.report(), "rdma-phy"), Unknown, "one reading");
     let untimed = after(110, &[("port_rcv_errors", 200)]).without("proc/uptime");
-    assert_eq!(status(&untimed.audit_since("phy-untimed", &before), "rdma-phy", "mlx5_0 port 1"), Unknown);
+    assert_eq!(status(&untimed.report_since(&before), "rdma-phy", "mlx5_0 port 1"), Unknown);
 }
 
 #[test]
 fn recorded_counters_that_rest_pass() {
-    let report = recorded().audit_since("gpud-rest", &recorded());
+    let report = recorded().report_since(&recorded());
     assert_eq!(status(&report, "rdma-phy", "mlx5_0 port 1"), Pass);
     assert_eq!(findings(&report, "rdma-phy").len(), 9);
 }
@@ -237,14 +260,63 @@ fn programs_need_device_files() {
     let class = "sys/class/infiniband_verbs";
     let both =
         pair().with(&format!("{class}/abi_version"), "6").with(&format!("{class}/uverbs0/ibdev"), "mlx5_0");
-    let report = both.audit("uverbs");
+    let report = both.report();
     assert_eq!(status(&report, "rdma-chardev", "mlx5_0"), Pass);
     assert_eq!(status(&report, "rdma-chardev", "mlx5_1"), Fail);
     let no_file = both.with("dev/infiniband/rdma_cm", "");
-    assert_eq!(status(&no_file.audit("uverbs-file"), "rdma-chardev", "mlx5_0"), Fail);
-    assert_eq!(only_status(&pair().audit("uverbs-none"), "rdma-chardev"), Unknown);
+    assert_eq!(status(&no_file.report(), "rdma-chardev", "mlx5_0"), Fail);
+    assert_eq!(only_status(&pair().report(), "rdma-chardev"), Unknown);
+    // The class is the host's, and the files are the container's.
+    let container = both.with("dev/shm/x", "");
+    assert_eq!(status(&container.report(), "rdma-chardev", "mlx5_0"), Fail);
+    let [tree, replayed] = {
+        let written = container.write();
+        [written.read(), written.read_snapshot()].map(|contents| {
+            audit(&contents, None, "")
+                .findings()
+                .iter()
+                .filter(|own| own.check.code == "rdma-chardev")
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(tree, replayed, "a snapshot tells the same");
+    // Tools of libibverbs list the devices that they can open.
+    let tools = "    device          \t   node GUID\n    ------          \t----------------\n    mlx5_0          \t506b4b0300c1f2a0\n";
+    let report = pair().report_beside(&[("ibv_devices.txt", tools)], "");
+    assert_eq!(
+        (status(&report, "rdma-chardev", "mlx5_0"), status(&report, "rdma-chardev", "mlx5_1")),
+        (Pass, Unknown)
+    );
+    let report =
+        pair().report_beside(&[("ibv_devinfo.txt", "hca_id:\tmlx5_1\n\ttransport:\tInfiniBand (0)\n")], "");
+    assert_eq!(status(&report, "rdma-chardev", "mlx5_1"), Pass);
+    let report = pair().report_beside(&[("ibv_devinfo.txt", "No IB devices found\n")], "");
+    assert_eq!(only_status(&report, "rdma-chardev"), Fail);
     let unloaded = pair().with("sys/module/ib_core/refcnt", "1");
-    assert_eq!(only_status(&unloaded.audit("uverbs-module"), "rdma-chardev"), Fail);
+    assert_eq!(only_status(&unloaded.report(), "rdma-chardev"), Fail);
+}
+
+#[test]
+fn links_that_are_lost_again_and_again_fail_as_their_authors_say() {
+    let check = "nic-link-losses";
+    let log =
+        |name: &str| std::fs::read_to_string(data(&format!("audit/azurehpc-health-checks/{name}"))).unwrap();
+    let of = |text: &str| pair().report_beside(&[("syslog", text)], "");
+    let found = of(&log("1dev_6flap_syslog"));
+    let text = "it lost its link 6 times in the last 24 hours of the log";
+    assert_eq!((status(&found, check, "ib6"), finding(&found, check, "ib6").text.as_str()), (Fail, text));
+    assert_eq!(only_status(&of(&log("0flap_syslog")), check), Pass);
+    assert_eq!(only_status(&pair().report(), check), Unknown);
+    // Made: losses of another day do not count, and two warn.
+    let line =
+        |day: u32, text: &str| format!("Aug {day} 06:18:01 node kernel: mlx5_core 0000:0c:00.0 {text}\n");
+    let days = |days: &[u32]| {
+        let losses: String = days.iter().map(|day| line(*day, "rdma0: Link down")).collect();
+        losses + &line(20, "rdma0: Link up")
+    };
+    assert_eq!(only_status(&of(&days(&[16, 17, 18, 20])), check), Pass);
+    assert_eq!(status(&of(&days(&[17, 18, 20, 20])), check, "rdma0"), Warn);
 }
 
 #[test]
@@ -258,7 +330,7 @@ fn holders_of_resources_are_listed() {
         finding(&report, "rdma-consumers", "node").text,
         "RDMA resources are held by python (1 process)"
     );
-    let report = audit(&folder.read(), None, "[expect]\nrdma-processes = [\"nccl\"]");
+    let report = audit(&folder.read(), None, "rdma-processes = [\"nccl\"]");
     assert_eq!(status(&report, "rdma-consumers", "node"), Warn);
     let json = r#"[{"ifindex":0,"ifname":"mlx5_0","port":1,"lqpn":70,"type":"RC","state":"RTS","pid":42,"comm":"python"}]"#;
     let folder = Folder::of("holders-json", &[("link.txt", link), ("qp.json", json)]);
@@ -268,68 +340,65 @@ fn holders_of_resources_are_listed() {
 
 #[test]
 fn small_packets_warn() {
-    let one = Made::after(1).roce("mlx5_0", "eth0");
-    assert_eq!(status(&one.audit("mtu"), "mtu-active", "mlx5_0 port 1"), Pass);
-    let small = one.clone().with("sys/class/net/eth0/mtu", "1500");
-    let report = small.audit("mtu-1500");
+    let one = Machine::bare(1).roce("mlx5_0", "eth0");
+    assert_eq!(status(&one.report(), "mtu-active", "mlx5_0 port 1"), Pass);
+    let small = one.with("sys/class/net/eth0/mtu", "1500");
+    let report = small.report();
     let found = finding(&report, "mtu-active", "mlx5_0 port 1");
     let text = "the MTU 1500 of eth0 leaves RDMA 1024 bytes, where 4096 are possible";
     assert_eq!((found.status, found.text.as_str()), (Warn, text));
-    let just = one.clone().with("sys/class/net/eth0/mtu", "4192");
-    assert_eq!(status(&just.audit("mtu-4192"), "mtu-active", "mlx5_0 port 1"), Pass);
-    let less = one.clone().with("sys/class/net/eth0/mtu", "4191");
-    assert_eq!(status(&less.audit("mtu-4191"), "mtu-active", "mlx5_0 port 1"), Warn);
-    let told = one.clone().with("devinfo.txt", "hca_id: mlx5_0\n\tport: 1\n\t\tactive_mtu: 1024 (3)");
-    assert_eq!(status(&told.audit("mtu-told"), "mtu-active", "mlx5_0 port 1"), Fail);
+    let just = one.with("sys/class/net/eth0/mtu", "4192");
+    assert_eq!(status(&just.report(), "mtu-active", "mlx5_0 port 1"), Pass);
+    let less = one.with("sys/class/net/eth0/mtu", "4191");
+    assert_eq!(status(&less.report(), "mtu-active", "mlx5_0 port 1"), Warn);
+    let told = one.with("devinfo.txt", "hca_id: mlx5_0\n\tport: 1\n\t\tactive_mtu: 1024 (3)");
+    assert_eq!(status(&told.report(), "mtu-active", "mlx5_0 port 1"), Fail);
     let open = one.without("sys/class/net/eth0/mtu");
-    assert_eq!(status(&open.audit("mtu-open"), "mtu-active", "mlx5_0 port 1"), Unknown);
-    assert_eq!(only_status(&pair().audit("mtu-ib"), "mtu-active"), Unknown);
+    assert_eq!(status(&open.report(), "mtu-active", "mlx5_0 port 1"), Unknown);
+    assert_eq!(only_status(&pair().report(), "mtu-active"), Unknown);
 }
 
 #[test]
 fn interfaces_of_one_network_agree() {
-    let two = Made::after(1).roce("mlx5_0", "eth0").roce("mlx5_1", "eth1");
-    assert_eq!(status(&two.audit("aligned"), "mtu-aligned", "node"), Pass);
-    let report = two.clone().with("sys/class/net/eth1/mtu", "4200").audit("unaligned");
+    let two = Machine::bare(1).roce("mlx5_0", "eth0").roce("mlx5_1", "eth1");
+    assert_eq!(status(&two.report(), "mtu-aligned", "node"), Pass);
+    let report = two.with("sys/class/net/eth1/mtu", "4200").report();
     let found = finding(&report, "mtu-aligned", "node");
     assert_eq!((found.status, found.text.as_str()), (Fail, "the MTU is 4200 on eth1; 9000 on eth0"));
-    let report = two.audit_by("aligned-profile", "[expect]\nmtu = 4200");
+    let report = two.report_expecting("mtu = 4200");
     assert_eq!(status(&report, "mtu-aligned", "node"), Fail);
-    let open = two.clone().without("sys/class/net/eth1/mtu");
-    assert_eq!(status(&open.audit("aligned-open"), "mtu-aligned", "node"), Unknown);
+    let open = two.without("sys/class/net/eth1/mtu");
+    assert_eq!(status(&open.report(), "mtu-aligned", "node"), Unknown);
     // A VLAN, as files and as a saved output.
     let vlan = two
-        .clone()
         .with("sys/class/net/eth0/ifindex", "2")
         .with("sys/class/net/eth0.7/ifindex", "5")
         .with("sys/class/net/eth0.7/iflink", "2")
         .with("sys/class/net/eth0.7/uevent", "DEVTYPE=vlan")
         .with("sys/class/net/eth0.7/mtu", "1500");
-    assert_eq!(status(&vlan.audit("vlan"), "mtu-aligned", "node"), Fail);
+    assert_eq!(status(&vlan.report(), "mtu-aligned", "node"), Fail);
     let saved = two.with("ip-link.txt", "7: eth0.7@eth0: <BROADCAST,UP> mtu 1500 qdisc noqueue state UP");
-    assert_eq!(status(&saved.audit("vlan-text"), "mtu-aligned", "node"), Fail);
+    assert_eq!(status(&saved.report(), "mtu-aligned", "node"), Fail);
 }
 
 #[test]
 fn overlays_fit_into_what_is_below() {
-    let one = Made::after(1).roce("mlx5_0", "eth0").with("sys/class/net/eth0/ifindex", "2");
+    let one = Machine::bare(1).roce("mlx5_0", "eth0").with("sys/class/net/eth0/ifindex", "2");
     let overlay = |mtu: &str| {
-        one.clone()
-            .with("sys/class/net/flannel.1/ifindex", "7")
+        one.with("sys/class/net/flannel.1/ifindex", "7")
             .with("sys/class/net/flannel.1/iflink", "2")
             .with("sys/class/net/flannel.1/uevent", "DEVTYPE=vxlan")
             .with("sys/class/net/flannel.1/mtu", mtu)
     };
-    assert_eq!(status(&overlay("8950").audit("vxlan"), "mtu-overlay", "flannel.1"), Pass);
-    assert_eq!(status(&overlay("8951").audit("vxlan-fail"), "mtu-overlay", "flannel.1"), Fail);
+    assert_eq!(status(&overlay("8950").report(), "mtu-overlay", "flannel.1"), Pass);
+    assert_eq!(status(&overlay("8951").report(), "mtu-overlay", "flannel.1"), Fail);
     let open = overlay("8950").without("sys/class/net/flannel.1/iflink");
-    assert_eq!(status(&open.audit("vxlan-open"), "mtu-overlay", "flannel.1"), Unknown);
+    assert_eq!(status(&open.report(), "mtu-overlay", "flannel.1"), Unknown);
     let by_packet = one
-        .clone()
         .with("sys/class/net/genev_sys_6081/mtu", "65000")
         .with("sys/class/net/genev_sys_6081/uevent", "DEVTYPE=geneve");
-    assert_eq!(status(&by_packet.audit("geneve"), "mtu-overlay", "genev_sys_6081"), NotApplicable);
-    assert_eq!(only_status(&one.audit("no-overlay"), "mtu-overlay"), NotApplicable);
+    assert_eq!(status(&by_packet.report(), "mtu-overlay", "genev_sys_6081"), NotApplicable);
+    assert_eq!(only_status(&one.report(), "mtu-overlay"), NotApplicable);
 }
 
 #[test]
@@ -337,7 +406,9 @@ fn presets_do_not_fail() {
     for preset in nvtopo::source::PRESETS {
         let contents = Contents::open(&[Locator::Preset(preset.name.to_owned())]).unwrap();
         let report = audit(&contents, None, "");
-        let bad: Vec<_> = report.findings().iter().filter(|own| own.status >= Warn).collect();
+        let themes = ["rdma", "mtu", "roce"];
+        let own = report.findings().iter().filter(|own| themes.contains(&own.check.theme.word()));
+        let bad: Vec<_> = own.filter(|own| own.status >= Warn).collect();
         assert!(bad.is_empty(), "{}: {bad:#?}", preset.name);
     }
 }

@@ -4,6 +4,10 @@ use crate::machine::Machine;
 use crate::support::{only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
+/// The tests whose verdicts count as cases of their checks.
+pub(crate) const CASES: &[fn()] =
+    &[containers_do_not_take_gpus_by_environment, modules_are_signed, the_driver_has_no_overrides];
+
 const CONFIG: &str = "etc/nvidia-container-runtime/config.toml";
 
 #[test]

@@ -1,8 +1,19 @@
 //! Evidence for tests, and verdicts by check and subject.
 
 use nvtopo::source::{Contents, Locator};
-use nvtopo_audit::{Audit, Finding, Report, Status};
+use nvtopo_audit::{Audit, Finding, Profile, Report, Status};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+/// The verdicts that tests asked for: checks and their statuses.
+static SEEN: Mutex<BTreeSet<(&str, Status)>> = Mutex::new(BTreeSet::new());
+
+/// Returns the verdicts that tests asked for so far.
+pub(crate) fn seen() -> BTreeSet<(&'static str, Status)> {
+    SEEN.lock().unwrap().clone()
+}
 
 /// Returns the path of a test's data: below `tests/data` of the repository.
 pub(crate) fn data(name: &str) -> PathBuf {
@@ -21,7 +32,9 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     /// Creates a directory with these files.
     pub(crate) fn of(name: &str, files: &[(&str, &str)]) -> Self {
-        let root = std::env::temp_dir().join(format!("nvtopo-audit-{}-{name}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("nvtopo-audit-{}-{next}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         for (path, text) in files {
             let path = root.join(path);
@@ -61,13 +74,39 @@ impl Drop for Folder {
 
 /// Audits a made text, as if it were a saved output.
 pub(crate) fn of_text(text: &str) -> Report {
-    let folder = Folder::of(&format!("{:x}", text.len() ^ text.as_ptr() as usize), &[("output.txt", text)]);
-    of(&folder.read())
+    of(&Folder::of("text", &[("output.txt", text)]).read())
+}
+
+/// Audits made texts, as if they were saved outputs, by the words of a profile. The first has to tell a machine.
+pub(crate) fn of_texts(texts: &[(&str, &str)], expected: &str) -> Report {
+    audit(&Folder::of("texts", texts).read(), None, expected)
+}
+
+/// Audits a made text, as if it were a saved output, against one of an earlier time.
+pub(crate) fn texts_since(after: &str, before: &str) -> Report {
+    let [then, now] = [before, after].map(|text| Folder::of("since", &[("output.txt", text)]));
+    audit(&now.read(), Some(&then.read()), "")
+}
+
+/// Audits evidence against an earlier reading, by the words of a profile.
+pub(crate) fn audit(contents: &Contents, earlier: Option<&Contents>, expected: &str) -> Report {
+    let profile = Profile::parse("profile", &format!("[expect]\n{expected}\n")).unwrap();
+    let mut audit = Audit::of(contents).profile(profile);
+    if let Some(earlier) = earlier {
+        audit = audit.earlier(earlier);
+    }
+    audit.run().unwrap()
 }
 
 /// Audits files of the tests' data.
 pub(crate) fn of_files(names: &[&str]) -> Report {
     of(&read(names))
+}
+
+/// Returns the report of the recorded server of eight H100 in the text of `lspci -vvv`, whose 1.3 MB are read once.
+pub(crate) fn of_dell() -> &'static Report {
+    static REPORT: OnceLock<Report> = OnceLock::new();
+    REPORT.get_or_init(|| of_files(&["audit/gpud/lspci-vvv.dell-8xh100.txt.gz"]))
 }
 
 /// Audits a preset.
@@ -95,12 +134,15 @@ pub(crate) fn status(report: &Report, check: &str, subject: &str) -> Status {
 pub(crate) fn finding<'a>(report: &'a Report, check: &str, subject: &str) -> &'a Finding {
     let own = findings(report, check);
     let found = own.iter().find(|finding| finding.subject == subject);
-    found.unwrap_or_else(|| panic!("no finding of {check} about {subject}: {own:#?}"))
+    let found = found.unwrap_or_else(|| panic!("no finding of {check} about {subject}: {own:#?}"));
+    SEEN.lock().unwrap().insert((found.check.code, found.status));
+    found
 }
 
 /// Returns the one status of all findings of a check.
 pub(crate) fn only_status(report: &Report, check: &str) -> Status {
     let own = findings(report, check);
     assert!(own.iter().all(|finding| finding.status == own[0].status), "{own:#?}");
+    SEEN.lock().unwrap().insert((own[0].check.code, own[0].status));
     own[0].status
 }

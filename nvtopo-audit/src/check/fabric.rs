@@ -61,7 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Fabric,
         severity: Severity::Critical,
         claim: "The fabric manager is of exactly the driver's version.",
-        evidence: "A saved nv-fabricmanager --version, and the driver's version.",
+        evidence: "A saved nv-fabricmanager --version, its log, or a list of packages (dpkg -l, rpm -qa), and the driver's version.",
         rule: "Fails where they differ: the fabric manager then does not start. Does not apply without NVSwitches.",
         remedy: "Install the package of the driver's version.",
         source: "NVIDIA Fabric Manager user guide, version compatibility",
@@ -73,8 +73,9 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "The NVLink domain of several nodes is up.",
         evidence: "A saved nvidia-imex-ctl -N, with or without -j.",
-        rule: "Fails for DOWN, warns for DEGRADED. Unknown where GPUs are in a clique and nothing tells. Where claims start \
-               IMEX for a job only, it is down while no job runs.",
+        rule: "Fails for DOWN. Warns for DEGRADED, and names a node that is not ready. Unknown where GPUs are in a clique and \
+               nothing tells, or IMEX has no list of nodes. Where claims start IMEX for a job only, it is down while no \
+               job runs.",
         remedy: "Look at the list of nodes and the ports of IMEX (/etc/nvidia-imex/nodes_config.cfg).",
         source: "NVIDIA IMEX guide, command service; DCGM, dcgm_fields.h (1502)",
         run: super::fabric_manager::imex,
@@ -96,8 +97,9 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Fabric,
         severity: Severity::Warning,
         claim: "The C2C links between CPU and GPU are up.",
-        evidence: "A saved nvidia-smi c2c -s.",
-        rule: "Fails where a link is inactive. Unknown where a GPU has C2C links and nothing tells their state.",
+        evidence: "A saved nvidia-smi c2c -s, and the growth of the counters of nvidia-smi c2c -e between two readings.",
+        rule: "Fails where a link is inactive. Warns where a counter of errors grows. Unknown where a GPU has C2C links and \
+               nothing tells their state.",
         remedy: "Have the board serviced.",
         source: "nvidia-smi c2c; NVML, NVML_FI_DEV_C2C_LINK_GET_STATUS",
         run: super::fabric_manager::c2c,

@@ -3,10 +3,11 @@
 use super::kubernetes::{ClusterNode, node};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::Verdicts;
+use crate::reading::growth::growth;
 use crate::reading::host::{driver_version, has_module, is_version, lines};
 use crate::reading::processes::{self, Program};
+use crate::reading::{c2c, imex};
 use nvtopo::model::{LinkKind, NodeKind};
-use serde_json::Value;
 
 /// The NVSwitches that this machine manages.
 enum Switches {
@@ -72,12 +73,32 @@ pub(super) fn running(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
 }
 
+/// Returns the version of the fabric manager: as it prints it (`Fabric Manager version is : 570.124.06`), of its log, or of
+/// its package in a list of `dpkg -l` or `rpm -qa`.
+fn manager_version(evidence: &Evidence<'_>) -> Option<String> {
+    let version = |text: &str| {
+        let word = text.split([' ', ':', '\t', '-', '_']).find(|word| is_version(word));
+        word.map(str::to_owned)
+    };
+    let mut told = None;
+    for line in lines(evidence) {
+        let lower = line.to_ascii_lowercase();
+        if let Some(at) = lower.find("fabric manager version") {
+            // A log has a line for each start: the last counts.
+            told = line.get(at..).and_then(version).or(told);
+        } else if told.is_none() {
+            let line = lower.strip_prefix("ii ").unwrap_or(&lower).trim_start();
+            let own = ["nvidia-fabricmanager", "nvidia-fabric-manager"];
+            let rest = own.into_iter().find_map(|name| line.strip_prefix(name));
+            told = rest.filter(|rest| !rest.contains("-dev")).and_then(version);
+        }
+    }
+    told
+}
+
 pub(super) fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let driver = driver_version(evidence);
-    let told = lines(evidence).find_map(|line| {
-        let at = line.to_ascii_lowercase().find("fabric manager version")?;
-        line.get(at..)?.split([' ', ':', '\t']).find(|word| is_version(word)).map(str::to_owned)
-    });
+    let told = manager_version(evidence);
     match (told, driver) {
         (Some(told), Some(driver)) if told == driver => {
             verdicts.pass(NODE, format!("fabric manager and driver are {driver}"));
@@ -96,38 +117,38 @@ pub(super) fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
 }
 
-/// Returns the state of the domain in saved outputs of `nvidia-imex-ctl -N`.
-fn domain(evidence: &Evidence<'_>) -> Option<String> {
-    let of_json = |text: &str| -> Option<String> {
-        // Other texts may stand before the document.
-        let begin = text.lines().position(|line| line.starts_with('{'))?;
-        let rest: Vec<&str> = text.lines().skip(begin).collect();
-        let rest = rest.join("\n");
-        let document: Value = serde_json::Deserializer::from_str(&rest).into_iter().next()?.ok()?;
-        document.get("nodes")?;
-        document.get("status").and_then(Value::as_str).map(str::to_owned)
-    };
-    let documents = evidence.texts().filter(|saved| saved.text.contains("\"nodes\""));
-    let mut states = documents.filter_map(|saved| of_json(&saved.text));
-    states.next().or_else(|| {
-        let own = lines(evidence).find_map(|line| line.trim().strip_prefix("Domain State:"))?;
-        Some(own.trim().to_owned())
-    })
-}
-
 pub(super) fn imex(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let has_clique = evidence.topology.gpus().any(|gpu| {
         gpu.fabric.as_ref().is_some_and(|fabric| fabric.cluster.is_some()) && crate::board::is_of_rack(gpu)
     });
-    match domain(evidence).as_deref() {
-        Some("UP") => verdicts.pass(NODE, "the IMEX domain is UP"),
-        Some("DEGRADED") => {
-            verdicts.warn(NODE, "the IMEX domain is DEGRADED: not all of its nodes are connected");
+    let Some(domain) = imex::domain(evidence) else {
+        if imex::has_no_list(evidence) {
+            verdicts
+                .unknown(NODE, "IMEX has no list of nodes, so there is no domain whose state it could tell");
+        } else if has_clique {
+            verdicts.unknown(NODE, "no source tells the state of the IMEX domain");
         }
-        Some("DOWN") => verdicts.fail(NODE, "the IMEX domain is DOWN"),
-        Some(state) => verdicts.unknown(NODE, format!("the IMEX domain is {}", nvtopo::printable(state))),
-        None if has_clique => verdicts.unknown(NODE, "no source tells the state of the IMEX domain"),
-        None => {}
+        return;
+    };
+    let mut text = format!("the IMEX domain is {}", nvtopo::printable(&domain.state));
+    if domain.versions_differ {
+        text.push_str("; nodes refuse each other because their versions of IMEX differ");
+    }
+    if domain.lists_differ {
+        text.push_str("; nodes refuse each other because their lists of nodes differ");
+    }
+    if let [first, rest @ ..] = domain.away.as_slice() {
+        text.push_str("; node ");
+        text.push_str(&nvtopo::printable(first));
+        if !rest.is_empty() {
+            text.push_str(&format!(", and {} others are not ready", rest.len()));
+        }
+    }
+    match domain.state.as_str() {
+        "UP" => verdicts.pass(NODE, text),
+        "DEGRADED" => verdicts.warn(NODE, text),
+        "DOWN" => verdicts.fail(NODE, text),
+        _ => verdicts.unknown(NODE, text),
     }
 }
 
@@ -165,35 +186,30 @@ pub(super) fn mig(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 }
 
 pub(super) fn c2c(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    // `GPU 0: …`, and below it `C2C Link 0: 44.712 GB/s` or `C2C Link 0: <inactive>`.
-    let mut links: Vec<(String, usize, Vec<String>)> = Vec::new();
-    let mut gpu = NODE.to_owned();
-    for line in lines(evidence).map(str::trim) {
-        if let Some((number, _)) = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(':'))
-            && number.parse::<u32>().is_ok()
-        {
-            gpu = format!("GPU{number}");
-        }
-        let Some((number, state)) = line.strip_prefix("C2C Link ").and_then(|rest| rest.split_once(':'))
-        else {
-            continue;
+    let links = c2c::c2c(evidence);
+    let earlier = evidence.earlier.as_deref().map(c2c::c2c).unwrap_or_default();
+    for (gpu, own) in links.iter().filter(|(_, own)| !own.up.is_empty()) {
+        let count = own.up.len();
+        let of = |state: Option<bool>| {
+            let numbers = own.up.iter().filter(move |(_, up)| **up == state);
+            numbers.map(|(number, _)| number.to_string()).collect::<Vec<_>>()
         };
-        if links.last().is_none_or(|(own, _, _)| *own != gpu) {
-            links.push((gpu.clone(), 0, Vec::new()));
-        }
-        let Some((_, count, down)) = links.last_mut() else { continue };
-        *count += 1;
-        if state.to_ascii_lowercase().contains("inactive") {
-            down.push(number.trim().to_owned());
-        }
-    }
-    for (gpu, count, down) in &links {
-        if down.is_empty() {
-            verdicts.pass(gpu, format!("all {count} C2C links are up"));
+        let (down, open) = (of(Some(false)), of(None));
+        let grown = earlier.get(gpu).and_then(|then| {
+            own.errors.iter().find_map(|(key, now)| {
+                let by = growth(*then.errors.get(key)?, *now).filter(|by| *by > 0)?;
+                Some(format!("{} of link {} grew by {by}", key.1, key.0))
+            })
+        });
+        if !down.is_empty() {
+            let up = count - down.len() - open.len();
+            verdicts.fail(gpu, format!("{up} of {count} C2C links are up; down: link {}", down.join(", ")));
+        } else if !open.is_empty() {
+            verdicts.unknown(gpu, format!("the state of C2C links {} cannot be read", open.join(", ")));
+        } else if let Some(grown) = grown {
+            verdicts.warn(gpu, format!("all {count} C2C links are up, and {grown}"));
         } else {
-            let text =
-                format!("{} of {count} C2C links are up; down: link {}", count - down.len(), down.join(", "));
-            verdicts.fail(gpu, text);
+            verdicts.pass(gpu, format!("all {count} C2C links are up"));
         }
     }
     let is_linked = |id| {
@@ -201,7 +217,7 @@ pub(super) fn c2c(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         all.any(|(a, b, link)| link.kind == LinkKind::C2c && (a == id || b == id))
     };
     for (_, _, gpu) in evidence.gpus().filter(|(_, id, _)| is_linked(*id)) {
-        if !links.iter().any(|(own, _, _)| *own == gpu.name()) {
+        if links.get(&gpu.name()).is_none_or(|own| own.up.is_empty()) {
             verdicts.unknown(gpu.name(), "it has C2C links, and no source tells their state");
         }
     }

@@ -13,11 +13,11 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Inventory,
         severity: Severity::Critical,
         claim: "Every GPU of the board is on the PCI bus, and the driver has it.",
-        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, and the profile's gpus, or the baseline's.",
-        rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, or \
-               where one is lost. Warns where there are more. Unknown where neither names a number.",
+        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, a saved lspci, and the profile's gpus, or the baseline's.",
+        rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, \
+               where one is lost, or where lspci shows one as (rev ff): it has fallen off the bus. Warns where there are more. Unknown where neither names a number.",
         remedy: "Drain the node, look for Xid 79 in the kernel's log, then reset or reseat the GPU.",
-        source: "azure_gpu_count.nhc of azurehpc-health-checks; NVIDIA, Xid errors",
+        source: "azure_gpu_count.nhc of azurehpc-health-checks; check_gpu_setup.py of oci-hpc (rev ff); NVIDIA, Xid errors",
         run: count,
     },
     Check {
@@ -70,6 +70,9 @@ fn count(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 format!("it is on the PCI bus at {address}, and the driver does not list it"),
             );
         }
+    }
+    for (address, own) in evidence.lspci().iter().filter(|(_, own)| own.is_silent() && own.is_nvidia_gpu()) {
+        verdicts.fail(address.to_string(), format!("lspci reads nothing but ones of it: {}", own.name));
     }
     let found = topology.gpus().len();
     let has = if found == 1 { "1 GPU is".to_owned() } else { format!("{found} GPUs are") };

@@ -67,7 +67,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "The kernel does not move memory that is pinned to NUMA nodes.",
         evidence: "/proc/sys/kernel/numa_balancing, the kubelet's memory manager, and NUMA nodes of GPU memory.",
-        rule: "Warns where it is on while the memory manager is Static or the memory of GPUs is NUMA nodes.",
+        rule: "Warns where it is on while the memory manager is Static or the memory of GPUs is NUMA nodes. Unknown where it \
+               is on and the kubelet's settings cannot be read.",
         remedy: "Set sysctl kernel.numa_balancing=0.",
         source: "sysctl/kernel.rst of Linux; NVIDIA Grace performance tuning guide",
         run: balancing,
@@ -317,9 +318,19 @@ fn balancing(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         (Some(mode), Some(pinned)) => {
             verdicts.warn(NODE, format!("NUMA balancing is on (mode {mode}), and {pinned}"));
         }
-        (Some(mode), None) => {
-            verdicts.pass(NODE, format!("NUMA balancing is on (mode {mode}), and nothing here pins memory"));
-        }
+        (Some(mode), None) => match evidence.kubelet() {
+            Kubelet::Unreadable(reason) => verdicts.unknown(
+                NODE,
+                format!("NUMA balancing is on (mode {mode}), and whether the kubelet pins memory is not known: {reason}"),
+            ),
+            Kubelet::None if evidence.profile.expect.kubernetes == Some(true) => verdicts.unknown(
+                NODE,
+                format!("NUMA balancing is on (mode {mode}), and no source tells whether the kubelet pins memory"),
+            ),
+            _ => {
+                verdicts.pass(NODE, format!("NUMA balancing is on (mode {mode}), and nothing here pins memory"));
+            }
+        },
     }
 }
 

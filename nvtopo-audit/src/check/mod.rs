@@ -8,6 +8,7 @@ mod inventory;
 mod isolation;
 mod kernel;
 mod kubernetes;
+mod link_losses;
 mod locality;
 mod mtu;
 mod nvlink;

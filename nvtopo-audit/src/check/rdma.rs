@@ -5,8 +5,10 @@ use crate::diagnosis::PortGrowth;
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
 use crate::reading::counters::{self, CARRIER_CHANGES};
+use crate::reading::host::lines;
 use crate::reading::outputs::outputs;
 use crate::reading::ports::{self, Gids, Port, Ports, compute_devices};
+use crate::reading::rdma_tools;
 use nvtopo::Bandwidth;
 use nvtopo::model::LinkLayer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,10 +82,13 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Rdma,
         severity: Severity::Warning,
         claim: "Programs can open every RDMA device.",
-        evidence: "The devices of /sys/class/infiniband_verbs, and the files of /dev/infiniband.",
-        rule: "Fails where an RDMA device has no uverbs device, or that has no file. Files of issm and umad are not required.",
-        remedy: "Load ib_uverbs; in a container, give it the files of /dev/infiniband.",
-        source: "Linux, Documentation/infiniband/user_verbs.rst",
+        evidence: "The devices of /sys/class/infiniband_verbs, and the files of /dev/infiniband; the devices that a saved \
+                   ibv_devinfo or ibv_devices lists.",
+        rule: "Fails where an RDMA device has no uverbs device, or that has no file, and where ibv_devinfo finds no device. \
+               Files of issm and umad are not required. Unknown where no source lists the devices.",
+        remedy: "Load ib_uverbs, and install the adapter's library of rdma-core; in a container, give it the files of \
+                 /dev/infiniband.",
+        source: "Linux, Documentation/infiniband/user_verbs.rst; rdma-core, ibv_devinfo(1)",
         run: chardev,
     },
     Check {
@@ -98,6 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         source: "iproute2, rdma-resource(8)",
         run: consumers,
     },
+    super::link_losses::CHECK,
 ];
 
 /// Returns the ports to check; else says why there are none.
@@ -353,6 +359,8 @@ fn chardev(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         return;
     }
     let class = evidence.names("sys/class/infiniband_verbs");
+    // Both are read in any case, so that a snapshot holds them.
+    let (files, has_dev) = (evidence.names("dev/infiniband"), evidence.has_folder("dev"));
     if class.is_empty() {
         // The class is there as soon as the module is.
         let modules = evidence.names("sys/module");
@@ -361,10 +369,9 @@ fn chardev(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         return if is_absent {
             verdicts.fail(NODE, "the module ib_uverbs is not loaded, so no program can use its RDMA devices");
         } else {
-            verdicts.unknown(NODE, "no source lists the devices of /sys/class/infiniband_verbs");
+            chardev_by_tools(evidence, devices, verdicts);
         };
     }
-    let files = evidence.names("dev/infiniband");
     let uverbs = class.iter().filter(|name| name.starts_with("uverbs"));
     let of: BTreeMap<String, &String> = uverbs
         .filter_map(|name| {
@@ -375,10 +382,25 @@ fn chardev(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for device in devices {
         match of.get(&device) {
             None => verdicts.fail(device, "it has no uverbs device"),
-            Some(name) if !files.is_empty() && !files.contains(name) => {
+            Some(name) if has_dev && !files.contains(name) => {
                 verdicts.fail(device, format!("the file /dev/infiniband/{name} is missing"));
             }
             Some(name) => verdicts.pass(device, format!("programs open it as {name}")),
+        }
+    }
+}
+
+/// Judges by the tools that list the devices which programs can open: `ibv_devinfo` and `ibv_devices`.
+fn chardev_by_tools(evidence: &Evidence<'_>, devices: BTreeSet<String>, verdicts: &mut Verdicts) {
+    if lines(evidence).any(|line| line.trim() == "No IB devices found") {
+        return verdicts.fail(NODE, "ibv_devinfo finds no device, so no program can use its RDMA devices");
+    }
+    let opened = rdma_tools::opened(evidence);
+    for device in devices {
+        if opened.contains(&device) {
+            verdicts.pass(device, "the tools of libibverbs list it");
+        } else {
+            verdicts.unknown(device, "no source lists the devices of /sys/class/infiniband_verbs");
         }
     }
 }

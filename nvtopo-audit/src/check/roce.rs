@@ -31,11 +31,11 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "The adapter classifies traffic by DSCP, and RDMA traffic is marked for the priority with flow control.",
         evidence: "qos/trust of the interface, tc/N/traffic_class of the device, default_roce_tos of the kernel's settings for \
-                   RDMA connections, mlnx_qos.",
+                   RDMA connections, mlnx_qos, dcb apptrust show.",
         rule: "Warns where traffic is classified by the priority of VLAN tags (pcp), which untagged traffic lacks, or where the \
                mark of RDMA traffic belongs to a priority without PFC. Unknown with the kernel's own driver, which tells neither.",
         remedy: "mlnx_qos -i IFACE --trust=dscp; cma_roce_tos -d DEVICE -t 106.",
-        source: "Mellanox/mlnx-tools, python/mlnx_qos and sbin/cma_roce_tos",
+        source: "Mellanox/mlnx-tools, python/mlnx_qos and sbin/cma_roce_tos; iproute2, dcb-apptrust(8)",
         run: trust,
     },
     Check {
@@ -110,9 +110,9 @@ fn roce_ports(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> Vec<(Port, Qo
         .into_iter()
         .filter(|port| port.layer == Some(LinkLayer::Ethernet) && port.is_active() && !port.is_virtual)
         .collect();
-    let mut settings = qos::qos(evidence, &own);
+    let settings = qos::qos(evidence);
     let of = |port: Port| {
-        let found = port.interfaces.iter().find_map(|name| settings.remove(name));
+        let found = port.interfaces.iter().find_map(|name| settings.get(name)).cloned();
         (port, found.unwrap_or_default())
     };
     own.into_iter().map(of).collect()

@@ -24,6 +24,8 @@ pub struct FleetOptions {
     pub redact: bool,
     /// The number of nodes that are read at once; as many as there are CPUs without it.
     pub threads: Option<NonZero<usize>>,
+    /// The time of now in seconds since 1970. Without it the text does not say how old snapshots are.
+    pub now: Option<u64>,
 }
 
 impl FleetOptions {
@@ -38,6 +40,13 @@ impl FleetOptions {
     #[must_use]
     pub fn threads(mut self, threads: Option<NonZero<usize>>) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Sets the time of now in seconds since 1970, by which snapshots are old.
+    #[must_use]
+    pub fn now(mut self, now: Option<u64>) -> Self {
+        self.now = now;
         self
     }
 }
@@ -65,6 +74,7 @@ pub struct Fleet {
     unreadable: Vec<(String, Error)>,
     boards: Vec<FleetBoard>,
     outliers: Vec<Outlier>,
+    now: Option<u64>,
 }
 
 impl Fleet {
@@ -119,7 +129,7 @@ impl Fleet {
         }
         node::tell_apart(&mut nodes);
         let (boards, outliers) = outliers::compare(&nodes);
-        Ok(Self { nodes, unreadable, boards, outliers })
+        Ok(Self { nodes, unreadable, boards, outliers, now: options.now })
     }
 
     /// Returns the nodes, by name.

@@ -5,6 +5,7 @@ use crate::audit::AuditedProcess;
 use crate::baseline::{Facts, counted_firmware, inventory, of_inventory, structure};
 use crate::evidence::Evidence;
 use crate::profile::Profile;
+use crate::reading::growth::taken;
 use nvtopo::Topology;
 use nvtopo::model::NodeKind;
 use nvtopo::source::Contents;
@@ -54,6 +55,8 @@ pub struct FleetNode {
     pub board: Arc<str>,
     /// Its GPUs, then its NICs.
     pub devices: Vec<FleetDevice>,
+    /// The time of its snapshot in seconds since 1970. `None`: unknown, as of topology documents.
+    pub taken: Option<u64>,
     pub(super) values: [Option<Arc<str>>; FIELDS.len()],
     /// The fingerprint of software and firmware.
     pub(super) inventory: Option<Arc<str>>,
@@ -95,7 +98,8 @@ impl FleetNode {
     pub(super) fn of(path: &Path, contents: &Contents, options: &FleetOptions, words: &Words) -> Self {
         let (profile, process) = (Profile::default(), AuditedProcess::Own);
         let topology = &contents.topology;
-        let facts = Facts::of(&Evidence::of(contents, &profile, &process));
+        let evidence = Evidence::of(contents, &profile, &process);
+        let facts = Facts::of(&evidence);
         let share = |text: Option<String>| text.map(|text| words.shared(&text));
         let values = values(topology, &facts).map(share);
         Self {
@@ -103,9 +107,16 @@ impl FleetNode {
             path: path.to_owned(),
             board: words.shared(&board(topology)),
             devices: devices(topology, options.redact, words),
+            taken: taken(&evidence),
             values,
             inventory: share(of_inventory(&inventory(topology, &facts))),
         }
+    }
+
+    /// Returns the time of its snapshot, such as `2026-11-30T10:00:00Z`. `None`: unknown.
+    pub fn taken_at(&self) -> Option<String> {
+        let seconds = i64::try_from(self.taken?).ok()?;
+        jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
     }
 
     /// Returns a field by its name in documents, such as `driver` or `gpu_firmware`. `None`: no such field, or not known.

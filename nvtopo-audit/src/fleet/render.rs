@@ -16,6 +16,19 @@ const LISTED: usize = 20;
 /// The values of a field that are told, and of how many there are more.
 const VALUES: usize = 6;
 
+/// The age in seconds from which a snapshot says little about the node of today: a week.
+const OLD: u64 = 7 * 24 * 3600;
+
+/// Writes a time span in its largest unit.
+fn age(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..7200 => (seconds / 60, "min"),
+        7200..172_800 => (seconds / 3600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit}")
+}
+
 impl Fleet {
     /// Returns the fleet as text: boards with counts by driver and firmware, outliers, and what could not be read.
     pub fn to_text(&self) -> String {
@@ -26,6 +39,7 @@ impl Fleet {
             count_of(self.outliers().len(), "outlier"),
             self.unreadable().len()
         );
+        self.add_ages(&mut text);
         for board in self.boards() {
             self.add_board(&mut text, board);
         }
@@ -40,6 +54,30 @@ impl Fleet {
             }
         }
         text
+    }
+
+    /// Adds the ages of snapshots, where the time of now and of a snapshot are known.
+    fn add_ages(&self, text: &mut String) {
+        let Some(now) = self.now else { return };
+        let told = || self.nodes().iter().filter_map(|node| Some((node, node.taken?)));
+        let ages = || told().map(|(_, taken)| now.saturating_sub(taken));
+        let (Some(newest), Some(oldest)) = (ages().min(), ages().max()) else { return };
+        let _ = write!(text, "Snapshots are {} to {} old", age(newest), age(oldest));
+        let open = self.nodes().len() - told().count();
+        if open > 0 {
+            let _ = write!(text, "; the age of {open} is not known");
+        }
+        text.push('\n');
+        let old: Vec<&str> = told()
+            .filter(|(_, taken)| now.saturating_sub(*taken) > OLD)
+            .map(|(node, _)| node.name.as_str())
+            .collect();
+        if !old.is_empty() {
+            let names: Vec<_> = old.iter().take(LISTED).map(|name| printable(name)).collect();
+            let more = old.len().saturating_sub(LISTED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let _ = writeln!(text, "  older than {}: {}{more}", age(OLD), names.join(", "));
+        }
     }
 
     fn add_board(&self, text: &mut String, board: &FleetBoard) {
@@ -139,7 +177,7 @@ impl Fleet {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let heading = ["node", "board"].into_iter().chain(FIELDS.iter().map(|(name, _)| *name));
         writer
-            .write_record(heading.chain(["inventory", "gpu_uuids", "gpu_serials", "outlier"]))
+            .write_record(heading.chain(["inventory", "gpu_uuids", "gpu_serials", "taken", "outlier"]))
             .map_err(failed)?;
         let outliers: BTreeMap<&str, &Outlier> =
             self.outliers().iter().map(|own| (own.node.as_str(), own)).collect();
@@ -152,6 +190,7 @@ impl Fleet {
             row.push(cell(node.inventory.as_deref().unwrap_or_default()));
             row.push(cell(&joined(|device| device.uuid.as_deref())));
             row.push(cell(&joined(|device| device.serial.as_deref())));
+            row.push(node.taken_at().unwrap_or_default());
             let fields = outliers
                 .get(node.name.as_str())
                 .map(|own| own.differences.iter().map(|(field, _, _)| *field));
@@ -218,6 +257,9 @@ fn node(node: &FleetNode) -> Value {
     }
     if let Some(hash) = &node.inventory {
         row.insert("inventory".to_owned(), (&**hash).into());
+    }
+    if let Some(time) = node.taken_at() {
+        row.insert("taken".to_owned(), time.into());
     }
     let devices = node.devices.iter().map(|device| {
         let mut row = Map::new();

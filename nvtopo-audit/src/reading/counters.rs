@@ -2,7 +2,7 @@
 
 use super::growth;
 use super::outputs::outputs;
-use super::ports::Port;
+use super::ports::{Port, interfaces};
 use crate::diagnosis::PortGrowth;
 use crate::evidence::Evidence;
 use std::collections::BTreeMap;
@@ -28,9 +28,13 @@ const OF_PORT: [&str; 7] = [
 /// The counter of link changes, which is the interface's.
 pub(crate) const CARRIER_CHANGES: &str = "carrier_changes";
 
-/// Returns the statistics that `ethtool -S` printed, by interface.
-pub(crate) fn statistics(evidence: &Evidence<'_>, ports: &[Port]) -> BTreeMap<String, Counters> {
-    let known: Vec<String> = ports.iter().flat_map(|port| port.interfaces.iter().cloned()).collect();
+/// Returns the statistics that `ethtool -S` printed, by interface. They are read once.
+pub(crate) fn statistics<'e>(evidence: &'e Evidence<'_>) -> &'e BTreeMap<String, Counters> {
+    evidence.readings.statistics.get_or_init(|| printed(evidence))
+}
+
+fn printed(evidence: &Evidence<'_>) -> BTreeMap<String, Counters> {
+    let known = interfaces(evidence);
     let mut found: BTreeMap<String, Counters> = BTreeMap::new();
     for output in outputs(evidence) {
         let mut lines = output.text.lines().skip_while(|line| line.trim() != "NIC statistics:");
@@ -88,8 +92,8 @@ pub(crate) fn growth(
     names: &[&str],
 ) -> Result<Vec<PortGrowth>, &'static str> {
     let read = |evidence: &Evidence<'_>| -> Vec<Counters> {
-        let of_interfaces = statistics(evidence, ports);
-        ports.iter().map(|port| counters(evidence, port, names, &of_interfaces)).collect()
+        let of_interfaces = statistics(evidence);
+        ports.iter().map(|port| counters(evidence, port, names, of_interfaces)).collect()
     };
     // Read even where there is no earlier reading, so that a snapshot can be one.
     let now = read(evidence);

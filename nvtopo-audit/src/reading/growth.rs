@@ -40,6 +40,11 @@ fn uptime(evidence: &Evidence<'_>) -> Option<f64> {
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
+/// Returns the time of the reading in seconds since 1970. `None`: unknown.
+pub(crate) fn taken(evidence: &Evidence<'_>) -> Option<u64> {
+    boot_time(evidence)?.checked_add(uptime(evidence)? as u64)
+}
+
 /// Returns the growth of a counter. `None`: it shrank, so it was reset.
 pub(crate) fn growth(then: u64, now: u64) -> Option<u64> {
     now.checked_sub(then)

@@ -1,5 +1,6 @@
 //! The kubelet's settings: the flags of its process over drop-in files over its configuration file; else saved copies.
 
+use super::documents::objects;
 use super::host::lines;
 use super::processes::{self, Program};
 use crate::evidence::Evidence;
@@ -97,10 +98,17 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
 /// Reads saved copies: configurations, answers of `configz`, and the process in a list of `ps`.
 fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
     for saved in evidence.texts() {
-        let is_own =
-            ["KubeletConfiguration", "\"kubeletconfig\""].iter().any(|word| saved.text.contains(word));
         // A text about a kubelet that is no configuration, such as a log, tells nothing.
-        if is_own && builder.effective.merge_file(&saved.name, &saved.text).is_ok() {
+        let mut is_good = |text: &str| builder.effective.merge_file(&saved.name, text).is_ok();
+        let found = if saved.text.contains(KIND) {
+            is_good(&saved.text) || configurations(&saved.text).iter().any(|text| is_good(text))
+        } else {
+            saved.text.contains("\"kubeletconfig\"")
+                && objects(&saved.text)
+                    .iter()
+                    .any(|own| own.get("kubeletconfig").is_some() && is_good(&own.to_string()))
+        };
+        if found {
             builder.sources.push(saved.name.clone());
         }
     }
@@ -112,6 +120,33 @@ fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
             break;
         }
     }
+}
+
+const KIND: &str = "KubeletConfiguration";
+
+/// Returns the configurations that stand among other lines of a text: objects of JSON, and runs of lines that YAML may
+/// have.
+fn configurations(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = objects(text)
+        .into_iter()
+        .filter(|own| own.get("kind").and_then(|kind| kind.as_str()) == Some(KIND))
+        .map(|own| own.to_string())
+        .collect();
+    let is_key = |line: &str| {
+        let name = line.split(':').next().unwrap_or_default();
+        let rest = &line[name.len()..];
+        let is_word = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_word && (rest == ":" || rest.starts_with(": "))
+    };
+    let is_yaml = |line: &str| line.starts_with([' ', '-', '#']) && line != "---" || is_key(line);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    for run in lines.split(|line| !is_yaml(line)) {
+        if run.iter().any(|line| line.strip_prefix("kind:").is_some_and(|kind| kind.trim() == KIND)) {
+            found.push(run.join("\n"));
+        }
+    }
+    found
 }
 
 struct Builder {

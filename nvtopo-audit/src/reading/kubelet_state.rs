@@ -2,6 +2,7 @@
 //!
 //! Their checksums are not verified: they are hashes of dumps of Go structures.
 
+use super::documents::objects;
 use crate::evidence::Evidence;
 use nvtopo::CpuSet;
 use nvtopo::model::Stated;
@@ -170,12 +171,12 @@ fn read<T: DeserializeOwned>(evidence: &Evidence<'_>, name: &str, key: &str) -> 
         Stated::Known(text) => parse(&text),
         Stated::Unreadable => Stated::Unreadable,
         absent => {
+            // A copy may stand among outputs of tools.
             let mut saved = evidence.texts().filter(|saved| saved.text.contains(&format!("\"{key}\"")));
-            let parsed = saved.find_map(|saved| match parse(&saved.text) {
-                Stated::Known(state) => Some(Stated::Known(state)),
-                _ => None,
+            let parsed = saved.find_map(|saved| {
+                objects(&saved.text).into_iter().find_map(|own| serde_json::from_value(own).ok())
             });
-            parsed.unwrap_or(match absent {
+            parsed.map(Stated::Known).unwrap_or(match absent {
                 Stated::NotAvailable => Stated::NotAvailable,
                 _ => Stated::Unstated,
             })

@@ -70,6 +70,17 @@ const ACS_BITS: [&str; 7] =
     ["SrcValid", "TransBlk", "ReqRedir", "CmpltRedir", "UpstreamFwd", "EgressCtrl", "DirectTrans"];
 
 impl Listed {
+    /// Returns whether every register reads as ones: the device does not answer.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.name.ends_with("(rev ff)")
+    }
+
+    /// Returns whether it is a GPU of NVIDIA's.
+    pub(crate) fn is_nvidia_gpu(&self) -> bool {
+        let kinds = ["3D controller", "VGA compatible controller", "Display controller"];
+        self.name.contains("NVIDIA") && kinds.iter().any(|kind| self.name.starts_with(kind))
+    }
+
     /// Takes a line below the function.
     fn feed(&mut self, line: &str) {
         self.has_details = true;

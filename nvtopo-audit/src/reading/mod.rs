@@ -1,9 +1,12 @@
 //! Readings that several checks share. Each is of a file of the machine, else of a saved output of a tool, so that both
 //! give the same verdict.
 
+pub(crate) mod c2c;
 pub(crate) mod counters;
+pub(crate) mod documents;
 pub(crate) mod growth;
 pub(crate) mod host;
+pub(crate) mod imex;
 pub(crate) mod interfaces;
 pub(crate) mod kubelet;
 pub(crate) mod kubelet_state;
@@ -14,8 +17,9 @@ pub(crate) mod pci;
 pub(crate) mod ports;
 pub(crate) mod processes;
 pub(crate) mod qos;
-mod rdma_tools;
+pub(crate) mod rdma_tools;
 pub(crate) mod smi;
+pub(crate) mod syslog;
 
 use crate::baseline::Drift;
 use nvtopo::PciAddress;
@@ -26,6 +30,9 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(crate) struct Readings {
     ports: OnceCell<ports::Ports>,
+    qos: OnceCell<BTreeMap<String, qos::Qos>>,
+    statistics: OnceCell<BTreeMap<String, counters::Counters>>,
+    listed_processes: OnceCell<Vec<Vec<String>>>,
     outputs: OnceCell<Vec<outputs::Place>>,
     pub(crate) lspci: OnceCell<BTreeMap<PciAddress, lspci::Listed>>,
     pub(crate) smi: OnceCell<BTreeMap<PciAddress, smi::Queried>>,

@@ -86,6 +86,14 @@ pub(crate) fn ports<'e>(evidence: &'e Evidence<'_>) -> &'e Ports {
     evidence.readings.ports.get_or_init(|| read(evidence))
 }
 
+/// Returns the names of the interfaces of all ports.
+pub(crate) fn interfaces(evidence: &Evidence<'_>) -> Vec<String> {
+    match ports(evidence) {
+        Ports::Known(ports) => ports.iter().flat_map(|port| port.interfaces.iter().cloned()).collect(),
+        Ports::None | Ports::Unknown => Vec::new(),
+    }
+}
+
 fn read(evidence: &Evidence<'_>) -> Ports {
     let listed = rdma_tools::read(evidence);
     let mut ports = of_files(evidence);

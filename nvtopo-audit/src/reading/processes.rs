@@ -34,33 +34,40 @@ pub(crate) fn find(evidence: &Evidence<'_>, name: &str) -> Program {
     saved(evidence, name)
 }
 
-/// Looks into lists of processes, and states of services.
+/// Looks into saved lists of processes.
 fn saved(evidence: &Evidence<'_>, name: &str) -> Program {
-    let (mut found, mut in_list) = (Program::Unknown, false);
-    for line in lines(evidence) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if words.contains(&"PID") && words.iter().any(|word| matches!(*word, "CMD" | "COMMAND")) {
-            in_list = true;
-            continue;
-        }
-        in_list &= words.iter().take(2).any(|word| word.parse::<u32>().is_ok());
-        if !in_list {
-            continue;
-        }
-        let is_own = |word: &&str| word.rsplit('/').next() == Some(name);
+    let mut found = Program::Unknown;
+    for words in evidence.readings.listed_processes.get_or_init(|| listed(evidence)) {
+        let is_own = |word: &String| word.rsplit('/').next() == Some(name);
         // The program stands behind numbers and times; a word of arguments is no program.
-        if let Some(at) = words.iter().position(is_own).filter(|at| is_first(&words, *at)) {
-            return Program::Running(words[at..].iter().map(|word| (*word).to_owned()).collect());
+        if let Some(at) = words.iter().position(is_own).filter(|at| is_first(words, *at)) {
+            return Program::Running(words[at..].to_vec());
         }
-        if words.contains(&"[kthreadd]") {
+        if words.iter().any(|word| word == "[kthreadd]") {
             found = Program::Absent;
         }
     }
     found
 }
 
+/// Returns the words of each line of the lists that `ps` printed. They are read once.
+fn listed(evidence: &Evidence<'_>) -> Vec<Vec<String>> {
+    let (mut found, mut in_list) = (Vec::new(), false);
+    for line in lines(evidence) {
+        if line.contains("PID") && (line.contains("CMD") || line.contains("COMMAND")) {
+            in_list = true;
+        } else if in_list {
+            in_list = line.split_whitespace().take(2).any(|word| word.parse::<u32>().is_ok());
+            if in_list {
+                found.push(line.split_whitespace().map(str::to_owned).collect());
+            }
+        }
+    }
+    found
+}
+
 /// Returns whether a word of a line of `ps` is the program: no path or option stands before it.
-fn is_first(words: &[&str], at: usize) -> bool {
+fn is_first(words: &[String], at: usize) -> bool {
     !words[..at].iter().any(|word| word.starts_with('/') || word.starts_with("--"))
 }
 

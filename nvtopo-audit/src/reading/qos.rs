@@ -2,9 +2,11 @@
 //! ECN, from the files of NVIDIA's driver or from saved outputs of `dcb`, `mlnx_qos` and `ethtool -S`.
 
 use super::counters::statistics;
+use super::documents::objects;
 use super::outputs::outputs;
-use super::ports::Port;
+use super::ports::{self, Port};
 use crate::evidence::Evidence;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of an interface.
@@ -33,9 +35,13 @@ impl Qos {
     }
 }
 
-/// Returns the settings by interface.
-pub(crate) fn qos(evidence: &Evidence<'_>, ports: &[Port]) -> BTreeMap<String, Qos> {
-    let known: Vec<String> = ports.iter().flat_map(|port| port.interfaces.iter().cloned()).collect();
+/// Returns the settings by interface. They are read once.
+pub(crate) fn qos<'e>(evidence: &'e Evidence<'_>) -> &'e BTreeMap<String, Qos> {
+    evidence.readings.qos.get_or_init(|| read(evidence))
+}
+
+fn read(evidence: &Evidence<'_>) -> BTreeMap<String, Qos> {
+    let known = ports::interfaces(evidence);
     let mut found: BTreeMap<String, Qos> = known.iter().map(|name| (name.clone(), Qos::default())).collect();
     for (name, own) in &mut found {
         if let Some(trust) = evidence.text(&format!("sys/class/net/{name}/qos/trust")).known() {
@@ -45,6 +51,7 @@ pub(crate) fn qos(evidence: &Evidence<'_>, ports: &[Port]) -> BTreeMap<String, Q
     for output in outputs(evidence) {
         let mut own = Qos::default();
         output.text.lines().for_each(|line| own.take(line.trim()));
+        own.take_json(output.text);
         let is_empty = own.pfc.is_none() && own.trust.is_none() && own.priorities.is_empty();
         if let (false, Some(interface)) = (is_empty, output.interface(&known)) {
             let all = found.entry(interface).or_default();
@@ -53,8 +60,8 @@ pub(crate) fn qos(evidence: &Evidence<'_>, ports: &[Port]) -> BTreeMap<String, Q
             all.priorities.append(&mut own.priorities);
         }
     }
-    for (interface, counters) in statistics(evidence, ports) {
-        let own = found.entry(interface).or_default();
+    for (interface, counters) in statistics(evidence) {
+        let own = found.entry(interface.clone()).or_default();
         // The driver lists the pauses of a priority only while PFC is on for it, and its bytes always. Source: Linux,
         // networking/device_drivers/ethernet/mellanox/mlx5/counters.rst.
         if !(0..8).all(|priority| counters.contains_key(&format!("rx_prio{priority}_bytes"))) {
@@ -73,21 +80,36 @@ fn trust_of(text: &str) -> Option<String> {
 }
 
 impl Qos {
+    /// Sets the priorities with PFC, where all of them are told.
+    fn set_pfc(&mut self, told: &BTreeMap<u8, bool>) {
+        if told.len() == 8 {
+            self.pfc =
+                Some(told.iter().filter(|(_, is_on)| **is_on).map(|(priority, _)| *priority).collect());
+        }
+    }
+
+    /// Takes `dcb -j pfc show`: `{"pfc_cap":8,"macsec_bypass":false,"delay":0,"prio_pfc":[false,false,false,true,…]}`.
+    fn take_json(&mut self, text: &str) {
+        if !text.contains("\"prio_pfc\"") {
+            return;
+        }
+        for document in objects(text) {
+            let Some(list) = document.get("prio_pfc").and_then(Value::as_array) else { continue };
+            let flag = |value: &Value| value.as_bool().or_else(|| Some(value.as_str()? == "on"));
+            let told = (0..).zip(list).filter_map(|(priority, value)| Some((priority, flag(value)?)));
+            self.set_pfc(&told.collect());
+        }
+    }
+
     fn take(&mut self, line: &str) {
         // dcb: `prio-pfc 0:off 1:off 2:off 3:on …`, of old versions `pg-pfc`; on a line with others, too.
         if let Some((_, rest)) = line.split_once("prio-pfc ").or_else(|| line.split_once("pg-pfc ")) {
-            let mut on = BTreeSet::new();
-            let mut told = 0;
+            let mut told = BTreeMap::new();
             for (priority, word) in rest.split_whitespace().map_while(|word| word.split_once(':')) {
                 let Some(priority) = priority.parse().ok().filter(|priority| *priority < 8) else { break };
-                told += 1;
-                if word == "on" {
-                    on.insert(priority);
-                }
+                told.insert(priority, word == "on");
             }
-            if told == 8 {
-                self.pfc = Some(on);
-            }
+            self.set_pfc(&told);
         } else if let Some(rest) = line.strip_prefix("enabled") {
             // mlnx_qos: `enabled     0   0   0   1   0   0   0   0`.
             let flags: Vec<&str> = rest.trim_start_matches(':').split_whitespace().take(9).collect();
@@ -96,6 +118,9 @@ impl Qos {
             }
         } else if let Some(rest) = line.strip_prefix("Priority trust state:") {
             self.trust = trust_of(rest);
+        } else if let Some(rest) = line.strip_prefix("order:") {
+            // dcb apptrust: `order: dscp pcp`. The first field that a packet has decides.
+            self.trust = rest.split_whitespace().find_map(trust_of);
         } else if let Some((priority, list)) =
             line.strip_prefix("prio:").and_then(|rest| rest.split_once(" dscp:"))
         {

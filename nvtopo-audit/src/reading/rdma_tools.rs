@@ -3,7 +3,7 @@
 use crate::evidence::Evidence;
 use nvtopo::Bandwidth;
 use nvtopo::model::{LinkLayer, PortState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The facts of a port that tools tell.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +60,30 @@ pub(super) fn read(evidence: &Evidence<'_>) -> Listed {
         listed.take_json(&saved.text);
     }
     listed
+}
+
+/// Returns the devices that programs can open: those that `ibv_devinfo` describes (`hca_id: mlx5_0`), and those in the
+/// table of `ibv_devices`.
+pub(crate) fn opened(evidence: &Evidence<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for saved in evidence.texts() {
+        let mut in_table = false;
+        for line in saved.text.lines().map(str::trim) {
+            let words: Vec<&str> = line.split_whitespace().take(4).collect();
+            match words.as_slice() {
+                ["hca_id:", device, ..] => drop(found.insert((*device).to_owned())),
+                ["device", "node", "GUID"] => in_table = true,
+                // The line below the heading is one of dashes.
+                [device, guid] if in_table && guid.len() == 16 => {
+                    if guid.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                        found.insert((*device).to_owned());
+                    }
+                }
+                _ => in_table = false,
+            }
+        }
+    }
+    found
 }
 
 fn quoted(text: &str) -> Option<(&str, &str)> {

@@ -22,7 +22,8 @@ pub(crate) fn baseline(args: &BaselineArgs) -> Result<String> {
 
 /// Returns the text to print.
 pub(crate) fn fleet(args: &FleetArgs) -> Result<String> {
-    let options = FleetOptions::default().redact(args.redact).threads(args.threads);
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).ok();
+    let options = FleetOptions::default().redact(args.redact).threads(args.threads).now(now);
     let bar = progress_bar();
     let fleet = Fleet::read(&args.folder, &options, &mut |done, all| {
         bar.set_length(all as u64);

@@ -91,12 +91,38 @@ pub(super) fn skew(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     if let Some(expected) = evidence.profile.expect.driver.as_ref().filter(|expected| **expected != module) {
         verdicts.warn("profile", format!("the driver is {module}, where {expected} is expected"));
     }
+    by_images(evidence, &module, verdicts);
     let ClusterNode::Known(node) = node(evidence) else { return };
     if let Some((key, label)) = driver_label(&node.labels) {
         if label == module {
             verdicts.pass(key, format!("the label says {label} too"));
         } else {
             verdicts.warn(key, format!("the label says {label}, and the kernel module is {module}"));
+        }
+    }
+}
+
+/// The name of the image of the GPU operator's driver, before its tag.
+const IMAGE: &str = "nvidia/driver:";
+
+/// Compares the module with the images of the driver that saved pods run: `nvcr.io/nvidia/driver:570.124.06-ubuntu22.04`, or
+/// `570-5.15.0-1050-ubuntu22.04` where it was compiled before.
+fn by_images(evidence: &Evidence<'_>, module: &str, verdicts: &mut Verdicts) {
+    let mut versions = BTreeSet::new();
+    for line in lines(evidence).filter(|line| line.trim_start_matches(['-', ' ', '"']).starts_with("image")) {
+        let tag = line.split_once(IMAGE).map(|(_, rest)| rest.split(['-', '"', ' ', ',', '\'']).next());
+        let is_known =
+            |tag: &&str| is_version(tag) || tag.len() >= 3 && tag.bytes().all(|b| b.is_ascii_digit());
+        versions.extend(tag.flatten().filter(is_known));
+    }
+    let is_own = |version: &&&str| **version == module || module.split('.').next() == Some(**version);
+    let list: Vec<&str> = versions.iter().copied().collect();
+    match (list.is_empty(), versions.iter().find(is_own)) {
+        (true, _) => {}
+        (false, Some(version)) => verdicts.pass("image of the driver", format!("its tag says {version}")),
+        (false, None) => {
+            let text = format!("its tag says {}, and the kernel module is {module}", list.join(" and "));
+            verdicts.warn("image of the driver", text);
         }
     }
 }

@@ -143,10 +143,11 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Kubernetes,
         severity: Severity::Critical,
         claim: "The driver's kernel module, its library, and what the cluster says are of one version.",
-        evidence: "/proc/driver/nvidia/version, /sys/module/nvidia/version, libnvidia-ml.so, nvidia-smi, and the labels \
-                   nvidia.com/cuda.driver-version.* and nvidia.com/cuda.driver.*.",
-        rule: "Fails where module and library differ, or nvidia-smi says so. Warns where a label or the profile's driver \
-               differs.",
+        evidence: "/proc/driver/nvidia/version, /sys/module/nvidia/version, libnvidia-ml.so, nvidia-smi, the labels \
+                   nvidia.com/cuda.driver-version.* and nvidia.com/cuda.driver.*, and the tags of nvidia/driver images in \
+                   saved pods.",
+        rule: "Fails where module and library differ, or nvidia-smi says so. Warns where a label, an image or the profile's \
+               driver differs.",
         remedy: "Restart the node after the upgrade of the driver; try one node first.",
         source: "NVML, NVML_ERROR_LIB_RM_VERSION_MISMATCH; NVIDIA k8s-device-plugin, internal/lm/nvml.go",
         run: cluster::skew,

@@ -1,0 +1,43 @@
+//! Network links that were lost again and again, by saved system logs.
+
+use super::{Check, Theme};
+use crate::evidence::{Evidence, NODE};
+use crate::finding::{Severity, Verdicts};
+use crate::reading::syslog;
+
+pub(super) const CHECK: Check = Check {
+    code: "nic-link-losses",
+    theme: Theme::Rdma,
+    severity: Severity::Warning,
+    claim: "No network interface loses its link again and again.",
+    evidence: "A saved system log (syslog, journalctl, dmesg): lines that an interface lost its carrier or that its link is down.",
+    rule: "Fails where an interface lost its link 5 times or more in the last 24 hours of the log. Warns from 2 times on. \
+           Interfaces of containers and bridges are left out. Unknown without a log.",
+    remedy: "Clean or replace the cable or the optics; look at the switch port and at its error correction.",
+    source: "azure_ib_link_flapping.nhc of azurehpc-health-checks (5 in 24 hours); rdma_link_flapping.py of oci-hpc",
+    run: losses,
+};
+
+/// The number of losses that fails, and the one that warns.
+const FAILS: usize = 5;
+const WARNS: usize = 2;
+
+fn losses(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    let Some(losses) = syslog::losses(evidence) else {
+        verdicts.unknown(NODE, "no saved log tells of lost links; counters of two readings do, see rdma-phy");
+        return;
+    };
+    let mut is_good = true;
+    for (interface, count) in losses.iter().filter(|(_, count)| **count >= WARNS) {
+        is_good = false;
+        let text = format!("it lost its link {count} times in the last 24 hours of the log");
+        if *count >= FAILS {
+            verdicts.fail(interface, text);
+        } else {
+            verdicts.warn(interface, text);
+        }
+    }
+    if is_good {
+        verdicts.pass(NODE, "no interface lost its link twice in the last 24 hours of the log");
+    }
+}

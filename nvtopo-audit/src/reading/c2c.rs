@@ -1,0 +1,50 @@
+//! The C2C links between CPU and GPU, as saved outputs of `nvidia-smi c2c -s` and `-e` tell them.
+
+use super::host::lines;
+use crate::evidence::{Evidence, NODE};
+use std::collections::BTreeMap;
+
+/// The C2C links of a GPU by number.
+#[derive(Default)]
+pub(crate) struct C2cLinks {
+    /// Whether each link is up. `None`: the tool says something else.
+    pub(crate) up: BTreeMap<u32, Option<bool>>,
+    /// The counters of errors by link and name.
+    pub(crate) errors: BTreeMap<(u32, String), u64>,
+}
+
+/// Returns the links by the name of the GPU.
+pub(crate) fn c2c(evidence: &Evidence<'_>) -> BTreeMap<String, C2cLinks> {
+    let mut found: BTreeMap<String, C2cLinks> = BTreeMap::new();
+    let mut gpu = NODE.to_owned();
+    for line in lines(evidence).map(str::trim) {
+        if let Some((number, _)) = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(':'))
+            && number.parse::<u32>().is_ok()
+        {
+            gpu = format!("GPU{number}");
+        }
+        let Some((number, told)) = line.strip_prefix("C2C Link ").and_then(|rest| rest.split_once(':'))
+        else {
+            continue;
+        };
+        let Ok(number) = number.trim().parse::<u32>() else { continue };
+        let own = found.entry(gpu.clone()).or_default();
+        // `C2C Link 0: Error Back-to-Back Replay Count: 7` is a counter, `C2C Link 0: 44.712 GB/s` a state.
+        match told.rsplit_once(':').map(|(name, value)| (name.trim(), value.trim().parse())) {
+            Some((name, Ok(value))) => drop(own.errors.insert((number, name.to_owned()), value)),
+            Some(_) => {}
+            None => drop(own.up.insert(number, state(told))),
+        }
+    }
+    found
+}
+
+/// Reads `44.712 GB/s` and `<inactive>`. `None`: neither.
+fn state(told: &str) -> Option<bool> {
+    let told = told.trim().to_ascii_lowercase();
+    if told.contains("inactive") {
+        return Some(false);
+    }
+    let rate: f64 = told.strip_suffix("gb/s")?.trim().parse().ok()?;
+    Some(rate > 0.0)
+}
