@@ -2,7 +2,7 @@
 //! while they run holds what they need.
 
 use crate::audit::AuditedProcess;
-use crate::baseline::{Baseline, Drift};
+use crate::baseline::{Baseline, Drift, Facts};
 use crate::profile::Profile;
 use crate::reading::Readings;
 use crate::reading::kubelet::{self, Kubelet};
@@ -84,6 +84,11 @@ impl<'a> Evidence<'a> {
     /// Returns the kubelet with its settings.
     pub(crate) fn kubelet(&self) -> &Kubelet {
         self.readings.kubelet.get_or_init(|| kubelet::read(self))
+    }
+
+    /// Returns the facts that a baseline holds beside the topology. They are read once.
+    pub(crate) fn facts(&self) -> &Facts {
+        self.readings.facts.get_or_init(|| Facts::of(self))
     }
 
     /// Returns the differences from the baseline; none without one.

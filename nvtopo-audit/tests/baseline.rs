@@ -1,6 +1,6 @@
 //! Fingerprints, baselines, and drift from them. All machines are made, from presets and tables.
 
-use crate::support::{Folder, finding, findings, only_status, status};
+use crate::support::{Folder, finding, findings, only_status, status, worst};
 use nvtopo::Topology;
 use nvtopo::source::{Contents, Locator};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
@@ -13,13 +13,14 @@ pub(crate) const CASES: &[fn()] = &[
     each_change_of_a_device_is_told_by_its_kind,
     links_and_devices_that_are_gone_fail,
     devices_and_nodes_that_changed_their_places_are_told,
+    a_machine_that_tells_nothing_now_is_unknown_in_every_respect,
     slower_nvlinks_and_other_changes_are_told,
     kernel_kubelet_and_labels_are_compared,
     the_baseline_says_how_many_links_a_gpu_of_unknown_board_has,
 ];
 
 /// The document of a DGX H100 with facts that a preset does not tell.
-fn machine() -> Value {
+pub(crate) fn machine() -> Value {
     let mut document: Value = serde_json::from_str(&Topology::preset("dgx-h100").unwrap().to_json()).unwrap();
     for (number, node) in document["topology"]["nodes"].as_array_mut().unwrap().iter_mut().enumerate() {
         let pci = json!({ "link": { "now": { "generation": 5, "width": 16 }, "device": {}, "port": {} } });
@@ -38,7 +39,7 @@ fn machine() -> Value {
 }
 
 /// Changes the facts of the first devices of a kind for which `is` holds.
-fn with(mut document: Value, kind: &str, number: usize, change: impl Fn(&mut Value)) -> Value {
+pub(crate) fn with(mut document: Value, kind: &str, number: usize, change: impl Fn(&mut Value)) -> Value {
     let nodes = document["topology"]["nodes"].as_array_mut().unwrap();
     change(nodes.iter_mut().filter_map(|node| node.get_mut(kind)).nth(number).unwrap());
     document
@@ -48,7 +49,7 @@ fn topology(document: &Value) -> Topology {
     Topology::parse("made", document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn contents(name: &str, document: &Value) -> Contents {
+pub(crate) fn contents(name: &str, document: &Value) -> Contents {
     let folder = Folder::of(name, &[("machine.json", &document.to_string())]);
     let path = folder.path().join("machine.json");
     Contents::open(&[Locator::Path(path)]).unwrap()
@@ -172,7 +173,7 @@ fn each_change_of_a_device_is_told_by_its_kind() {
     let lanes = with(before.clone(), "gpu", 2, |gpu| gpu["pci"]["link"]["now"]["width"] = 8.into());
     assert_eq!(status(&drift("lanes", &before, &lanes), "drift-pcie-downtrained", "GPU2"), Fail);
     let slower = with(before.clone(), "nic", 1, |nic| nic["pci"]["link"]["now"]["generation"] = 4.into());
-    assert_eq!(findings(&drift("slower", &before, &slower), "drift-pcie-downtrained")[0].status, Fail);
+    assert_eq!(worst(&drift("slower", &before, &slower), "drift-pcie-downtrained"), Fail);
     let firmware = with(before.clone(), "gpu", 0, |gpu| gpu["firmware"] = "96.00.99.00.01".into());
     assert_eq!(status(&drift("firmware", &before, &firmware), "drift-firmware-changed", "GPU0"), Warn);
     let driver = with(before.clone(), "machine", 0, |own| own["driver"] = "580.65.06".into());
@@ -181,7 +182,7 @@ fn each_change_of_a_device_is_told_by_its_kind() {
         "its driver version was 570.124.06, and is 580.65.06"
     );
     let mtu = with(before.clone(), "nic", 0, |nic| nic["mtu"] = 1500.into());
-    assert_eq!(findings(&drift("mtu", &before, &mtu), "drift-mtu-changed")[0].status, Warn);
+    assert_eq!(worst(&drift("mtu", &before, &mtu), "drift-mtu-changed"), Warn);
     // A fact that nobody tells any more is unknown.
     let silent =
         with(before.clone(), "machine", 0, |own| drop(own.as_object_mut().unwrap().remove("driver")));
@@ -216,9 +217,12 @@ fn links_and_devices_that_are_gone_fail() {
     let lost = of_tables("lost-link", &[("topo.txt", &before)], &[("topo.txt", &table(2, 2, "SYS"))]);
     assert_eq!(status(&lost, "drift-nvlink-lost", "GPU0"), Fail);
     let moved = of_tables("moved-nic", &[("topo.txt", &before)], &[("topo.txt", &table(4, 2, "PIX"))]);
-    assert_eq!(findings(&moved, "drift-nic-moved")[0].status, Warn);
+    assert_eq!(worst(&moved, "drift-nic-moved"), Warn);
     let gone = of_tables("lost-gpu", &[("topo.txt", &before)], &[("topo.txt", &table(4, 1, "SYS"))]);
     assert_eq!(status(&gone, "drift-gpu-lost", "GPU1"), Fail);
+    let less = "\tGPU0\tGPU1\tmlx5_0\nGPU0\tX\tNV4\tPIX\nGPU1\tNV4\tX\tSYS\nmlx5_0\tPIX\tSYS\tX\n";
+    let gone = of_tables("lost-nic", &[("topo.txt", &before)], &[("topo.txt", less)]);
+    assert_eq!(worst(&gone, "drift-nic-lost"), Fail);
     // A source that tells no NIC at all does not tell that they are gone.
     let gpus = "\tGPU0\tGPU1\nGPU0\tX\tNV4\nGPU1\tNV4\tX\n";
     let silent = of_tables("silent", &[("topo.txt", &before)], &[("topo.txt", gpus)]);
@@ -243,10 +247,50 @@ fn devices_and_nodes_that_changed_their_places_are_told() {
     let moved = of(&topo("SYS", 0, "0-3"));
     assert_eq!(status(&moved, "drift-numa-moved", "GPU1"), Fail);
     let nearer = of(&topo("PIX", 1, "4-7"));
-    assert_eq!(findings(&nearer, "drift-gpu-moved")[0].status, Warn);
+    assert_eq!(worst(&nearer, "drift-gpu-moved"), Warn);
     // A source that tells no NUMA nodes does not tell that they are others.
     let silent = of("\tGPU0\tGPU1\nGPU0\tX\tSYS\nGPU1\tSYS\tX\n");
     assert_eq!(only_status(&silent, "drift-numa-moved"), Unknown);
+}
+
+#[test]
+fn a_machine_that_tells_nothing_now_is_unknown_in_every_respect() {
+    let mut document = machine();
+    let link = json!({ "now": { "generation": 5, "width": 16 }, "device": {}, "port": {} });
+    for number in 0..8 {
+        document = with(document, "gpu", number, |gpu| {
+            gpu["pci"] = json!({ "link": link });
+            gpu["serial"] = format!("165000{number}").into();
+        });
+    }
+    let node = "apiVersion: v1\nkind: Node\nmetadata:\n  labels:\n    nvidia.com/gpu.count: \"8\"\n";
+    let told = [
+        ("machine.json", document.to_string()),
+        ("node.yaml", node.to_owned()),
+        ("uname.txt", "Linux node1 6.8.0-60-generic #1-Ubuntu SMP x86_64 GNU/Linux\n".to_owned()),
+        ("cmdline.txt", "BOOT_IMAGE=/vmlinuz-6.8.0-60 quiet\n".to_owned()),
+        ("kubelet.yaml", "kind: KubeletConfiguration\ncpuManagerPolicy: none\n".to_owned()),
+    ];
+    let files: Vec<(&str, &str)> = told.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let full = Folder::of("full", &files).read();
+    let baseline = Baseline::of(&full);
+    let same = Audit::of(&full).baseline(&baseline).run().unwrap();
+    // CPUs alone: no source shows GPUs, and none is known to be gone or elsewhere.
+    let cpus = crate::support::read(&["numa/lscpu-xeon6338-a100-node-interleaved.txt"]);
+    let none = Audit::of(&cpus).baseline(&baseline).run().unwrap();
+    for kind in DriftKind::ALL {
+        let check = format!("drift-{}", kind.word().replace('_', "-"));
+        assert_eq!(only_status(&same, &check), Pass, "{check}");
+        if *kind != DriftKind::MachineChanged {
+            assert_eq!(worst(&none, &check), Unknown, "{check}: {:#?}", findings(&none, &check));
+        }
+    }
+    let mut less = machine();
+    for node in 0..2 {
+        less =
+            with(less, "numa_node", node, |node| drop(node.as_object_mut().unwrap().remove("memory_bytes")));
+    }
+    assert_eq!(worst(&drift("less", &machine(), &less), "drift-machine-changed"), Unknown);
 }
 
 #[test]
@@ -270,11 +314,11 @@ fn slower_nvlinks_and_other_changes_are_told() {
         )
     };
     assert_eq!(only_status(&of("25.781"), "drift-nvlink-speed"), Pass);
-    assert_eq!(findings(&of("12.890"), "drift-nvlink-speed")[0].status, Fail);
+    assert_eq!(worst(&of("12.890"), "drift-nvlink-speed"), Fail);
     assert_eq!(only_status(&of("12.890"), "drift-nvlink-lost"), Pass);
     let before = machine();
     let less = with(before.clone(), "numa_node", 0, |node| node["memory_bytes"] = 549_755_813_888_u64.into());
-    assert_eq!(findings(&drift("memory", &before, &less), "drift-machine-changed")[0].status, Warn);
+    assert_eq!(worst(&drift("memory", &before, &less), "drift-machine-changed"), Warn);
     let new = with(before.clone(), "nic", 0, |nic| nic["name"] = "mlx5_99".into());
     assert_eq!(only_status(&drift("name", &before, &new), "drift-gpu-lost"), Pass);
 }

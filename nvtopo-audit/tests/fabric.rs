@@ -1,10 +1,13 @@
 //! The checks of the NVLink fabric and what runs beside it, on made evidence.
 
+use crate::baseline::{contents, machine, with};
 use crate::machine::{HALVES, Machine, pci};
 use crate::support::{
-    data, finding, of_files, of_preset, of_text, of_texts, only_status, status, texts_since,
+    self, data, finding, of, of_files, of_preset, of_text, of_texts, only_status, status, texts_since,
 };
+use nvtopo_audit::Report;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+use serde_json::{Value, json};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
@@ -15,6 +18,7 @@ pub(crate) const CASES: &[fn()] = &[
     the_domain_of_imex,
     the_domain_of_imex_as_json,
     a_rack_without_a_cluster_fails,
+    registration_and_health_of_each_gpu_are_judged,
     mig_and_labels_of_nvlink_groups,
     links_of_grace,
 ];
@@ -180,6 +184,45 @@ fn a_rack_without_a_cluster_fails() {
     assert_eq!(only_status(&report, "imex-domain"), Unknown);
 }
 
+fn of_machine(document: &Value) -> Report {
+    of(&contents("fabric", document))
+}
+
+/// The report of a made DGX H100 whose first GPU tells this of its fabric, and the others that all is well.
+fn registered(first: Value) -> Report {
+    let good = json!({ "state": "completed", "status": 0, "cluster": "c", "clique": 1, "health_summary": 1 });
+    let document = (0..8).fold(machine(), |document, number| {
+        let own = if number == 0 { &first } else { &good };
+        with(document, "gpu", number, |gpu| gpu["fabric"] = own.clone())
+    });
+    of_machine(&document)
+}
+
+#[test]
+fn registration_and_health_of_each_gpu_are_judged() {
+    let state = |state: &str, status: Option<u32>| {
+        let report = registered(json!({ "state": state, "status": status, "cluster": "c", "clique": 1 }));
+        support::status(&report, "fabric-state", "GPU0")
+    };
+    assert_eq!(state("completed", Some(0)), Pass);
+    assert_eq!(state("in-progress", None), Warn);
+    assert_eq!(state("not-started", None), Fail);
+    assert_eq!(state("completed", Some(999)), Fail);
+    assert_eq!(state("unknown", None), Unknown);
+    let health = |own: Value| support::status(&registered(own), "fabric-health", "GPU0");
+    let with_mask = |mask: u32| json!({ "state": "completed", "status": 0, "health": mask });
+    assert_eq!(health(json!({ "state": "completed", "status": 0, "health_summary": 1 })), Pass);
+    assert_eq!(health(with_mask(0b10)), Pass, "bandwidth is not degraded");
+    assert_eq!(health(with_mask(0b01)), Fail, "bandwidth is degraded");
+    assert_eq!(health(with_mask(0b01_00)), Warn, "a route is being recovered");
+    assert_eq!(health(json!({ "state": "unknown" })), Unknown);
+    // One GPU is in another clique, or does not tell its own.
+    let check = "fabric-clique-consistent";
+    let other = json!({ "state": "completed", "status": 0, "cluster": "c", "clique": 2 });
+    assert_eq!(only_status(&registered(other), check), Fail);
+    assert_eq!(only_status(&registered(Value::Null), check), Unknown);
+}
+
 #[test]
 fn mig_and_labels_of_nvlink_groups() {
     let check = "mig-vs-nvlink";
@@ -197,6 +240,13 @@ fn mig_and_labels_of_nvlink_groups() {
     assert_eq!(of("Enabled", Some("none")), Pass);
     assert_eq!(of("Enabled", None), NotApplicable);
     assert_eq!(of("N/A", Some("8")), NotApplicable);
+    let mode = json!({ "current": true, "pending": true });
+    let divided = with(machine(), "gpu", 0, |gpu| gpu["mig"] = mode.clone());
+    assert_eq!(
+        support::status(&of_machine(&divided), check, "GPU0"),
+        Unknown,
+        "it has NVLinks, and no labels are saved"
+    );
     let pending = query("NVIDIA H100 80GB HBM3", "Disabled", "").replacen(
         "Pending                           : Disabled",
         "Pending                           : Enabled",

@@ -1,7 +1,7 @@
 //! The checks of locality, on made machines but where a test names a recorded one.
 
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{finding, findings, of_dell, of_files, of_preset, of_text, only_status, status};
+use crate::support::{finding, findings, of_dell, of_files, of_preset, of_text, only_status, status, worst};
 use nvtopo_audit::AuditedProcess;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
@@ -74,7 +74,7 @@ fn more_numa_nodes_than_the_kubelet_takes_fail() {
     machine
         .set("var/lib/kubelet/config.yaml", "kind: KubeletConfiguration\ntopologyManagerPolicy: restricted");
     let report = machine.report();
-    assert!(findings(&report, "numa-subdivision").iter().any(|own| own.status == Fail), "{report:#?}");
+    assert_eq!(worst(&report, "numa-subdivision"), Fail, "{report:#?}");
     let more = "topologyManagerPolicy: restricted\ntopologyManagerPolicyOptions:\n  max-allowable-numa-nodes: \"10\"";
     machine.set("var/lib/kubelet/config.yaml", more);
     assert_eq!(only_status(&machine.report(), "numa-subdivision"), Pass);
@@ -141,6 +141,7 @@ fn each_gpu_has_an_adapter_of_its_own_on_recorded_and_made_machines() {
     assert_eq!(only_status(&Machine::new().report(), "gpu-nic-pairing"), Pass);
     // Four adapters for eight GPUs.
     let report = of_preset("dgx-1-v100");
+    assert_eq!(worst(&report, "gpu-nic-pairing"), Warn);
     let shared = findings(&report, "gpu-nic-pairing").iter().filter(|own| own.status == Warn).count();
     assert_eq!((shared, findings(&report, "gpu-nic-pairing").len()), (4, 8));
 }

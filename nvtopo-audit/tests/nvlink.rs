@@ -1,7 +1,10 @@
 //! The checks of NVLinks.
 
-use crate::support::{finding, of_files, of_preset, of_text, only_status, status};
+use crate::baseline::{contents, machine, with};
+use crate::support::{finding, of, of_files, of_preset, of_text, only_status, status};
+use nvtopo_audit::Report;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+use serde_json::{Value, json};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
@@ -10,6 +13,9 @@ pub(crate) const CASES: &[fn()] = &[
     a_part_without_nvlink_has_none_to_check,
     a_missing_or_slow_link_fails,
     an_unknown_board_is_unknown,
+    speeds_versions_and_ends_of_links_are_judged,
+    gpus_of_one_model_have_as_many_links,
+    access_to_peers_is_judged_by_the_path,
 ];
 
 #[test]
@@ -58,6 +64,102 @@ fn a_missing_or_slow_link_fails() {
 fn an_unknown_board_is_unknown() {
     let report = of_files(&["nvlink-status/rtx3090-2gpu-uuid-redacted.txt"]);
     assert_eq!(only_status(&report, "nvlink-links-active"), Unknown);
+}
+
+/// The report of a made DGX H100 whose driver tells the ports of its GPUs, after a change of the document.
+fn board(change: impl Fn(Value) -> Value) -> Report {
+    let mut document = machine();
+    for number in 0..8 {
+        let port = |port: u32| json!({ "number": port, "up": true, "generation": 4, "reported_mb_per_s": 26562, "far": { "switch": null } });
+        document = with(document, "gpu", number, |gpu| gpu["nvlinks"] = (0..18).map(port).collect());
+    }
+    of(&contents("board", &change(document)))
+}
+
+/// Changes the first ports of the first GPU.
+fn ports(count: usize, key: &'static str, value: Value) -> impl Fn(Value) -> Value {
+    move |document| {
+        with(document, "gpu", 0, |gpu| {
+            gpu["nvlinks"]
+                .as_array_mut()
+                .unwrap()
+                .iter_mut()
+                .take(count)
+                .for_each(|port| port[key] = value.clone());
+        })
+    }
+}
+
+#[test]
+fn speeds_versions_and_ends_of_links_are_judged() {
+    let sound = board(|document| document);
+    for check in ["nvlink-speed", "nvlink-version", "nvlink-peers-complete"] {
+        assert_eq!(only_status(&sound, check), Pass, "{check}");
+    }
+    assert_eq!(status(&board(ports(1, "reported_mb_per_s", Value::Null)), "nvlink-speed", "GPU0"), Unknown);
+    let found = board(ports(2, "generation", 3.into()));
+    assert_eq!(finding(&found, "nvlink-version", "GPU0").text, "its NVLinks are of generations 3 and 4");
+    assert_eq!(status(&found, "nvlink-version", "GPU0"), Fail);
+    assert_eq!(status(&board(ports(18, "generation", Value::Null)), "nvlink-version", "GPU0"), Unknown);
+    let check = "nvlink-peers-complete";
+    assert_eq!(status(&board(ports(18, "far", Value::Null)), check, "GPU0"), Unknown);
+    assert_eq!(status(&board(ports(1, "far", Value::Null)), check, "GPU0"), Fail);
+    assert_eq!(status(&board(ports(1, "far", json!({ "device": "0000:aa:00.0" }))), check, "GPU0"), Warn);
+    let far = json!({ "gpu": "0000:43:00.0" });
+    assert_eq!(status(&board(ports(1, "far", far)), check, "GPU0"), Fail, "a link that leads nowhere back");
+}
+
+#[test]
+fn gpus_of_one_model_have_as_many_links() {
+    let check = "nvlink-symmetry";
+    assert_eq!(only_status(&of_preset("dgx-h100"), check), Pass);
+    // A mesh in which one GPU has no link.
+    let mesh = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tNV4\tSYS\nGPU1\tNV4\tX\tSYS\nGPU2\tSYS\tSYS\tX\n";
+    assert_eq!(only_status(&of_text(mesh), check), Warn);
+    // Behind NVSwitches every pair has as many.
+    let mut document: Value = machine();
+    let gpu = position(&document, "gpu", 0);
+    for link in document["topology"]["links"].as_array_mut().unwrap() {
+        let is_own = link["kind"] == "nvlink" && link["between"].as_array().unwrap().contains(&gpu.into());
+        if let Some(count) = link["lanes"].as_u64().filter(|_| is_own) {
+            link["lanes"] = (count - 1).into();
+        }
+    }
+    assert_eq!(only_status(&of(&contents("narrow", &document)), check), Fail);
+    let listed = "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n\
+                  GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000002)\n";
+    assert_eq!(only_status(&of_text(listed), check), Unknown);
+}
+
+/// The position of a node in a document.
+fn position(document: &Value, kind: &str, number: usize) -> usize {
+    let nodes = document["topology"]["nodes"].as_array().unwrap();
+    let all = nodes.iter().enumerate().filter(|(_, node)| node.get(kind).is_some());
+    all.map(|(at, _)| at).nth(number).unwrap()
+}
+
+#[test]
+fn access_to_peers_is_judged_by_the_path() {
+    let check = "gpu-p2p-status";
+    let judge = |document: &Value, pairs: &[(usize, usize, &str)]| {
+        let mut document = document.clone();
+        let told = pairs.iter().map(|(a, b, status)| {
+            let between = [position(&document, "gpu", *a), position(&document, "gpu", *b)];
+            json!({ "between": between, "read": status, "write": status })
+        });
+        document["topology"]["p2p"] = told.collect();
+        crate::support::worst(&of(&contents("p2p", &document)), check)
+    };
+    let board = machine();
+    assert_eq!(judge(&board, &[]), Unknown);
+    assert_eq!(judge(&board, &[(0, 1, "OK"), (0, 2, "OK")]), Pass);
+    assert_eq!(judge(&board, &[(0, 1, "NS"), (0, 2, "OK")]), Fail, "NVLink connects them");
+    let table = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tPIX\tSYS\nGPU1\tPIX\tX\tSYS\nGPU2\tSYS\tSYS\tX\n";
+    let cards = nvtopo::Topology::parse("table", table.as_bytes()).unwrap().to_json();
+    let cards: Value = serde_json::from_str(&cards).unwrap();
+    assert_eq!(judge(&cards, &[(0, 1, "OK"), (0, 2, "CNS")]), Warn);
+    assert_eq!(judge(&cards, &[(0, 1, "CNS"), (0, 2, "CNS")]), Fail, "no pair may");
+    assert_eq!(judge(&cards, &[(0, 1, "OK"), (0, 2, "U")]), Unknown);
 }
 
 #[test]

@@ -139,6 +139,14 @@ pub(crate) fn finding<'a>(report: &'a Report, check: &str, subject: &str) -> &'a
     found
 }
 
+/// Returns the worst status of a check.
+pub(crate) fn worst(report: &Report, check: &str) -> Status {
+    let own = findings(report, check);
+    let worst = own.iter().map(|finding| finding.status).max().unwrap();
+    SEEN.lock().unwrap().insert((own[0].check.code, worst));
+    worst
+}
+
 /// Returns the one status of all findings of a check.
 pub(crate) fn only_status(report: &Report, check: &str) -> Status {
     let own = findings(report, check);

@@ -127,7 +127,7 @@ pub(super) fn compare(baseline: &Baseline, evidence: &Evidence<'_>) -> Vec<Drift
         let text = format!("only the baseline tells {} of {}", not.fact, list(&not.parts));
         found.unknown(kind_of(not.fact, &not.parts.concat()), NODE, text);
     }
-    found.facts(&baseline.facts, &Facts::of(evidence));
+    found.facts(&baseline.facts, evidence.facts());
     let mut all = found.all;
     all.sort_by_key(|drift| (drift.kind.severity(), drift.kind));
     all
@@ -354,7 +354,11 @@ fn size(text: Option<&str>) -> usize {
 
 /// Returns whether the accepted machine tells what changes of a kind are judged by.
 pub(crate) fn is_told(baseline: &Baseline, kind: DriftKind) -> bool {
-    let (topology, facts) = (&baseline.topology, &baseline.facts);
+    tells(&baseline.topology, &baseline.facts, kind)
+}
+
+/// Returns whether a machine tells what changes of a kind are judged by.
+pub(crate) fn tells(topology: &Topology, facts: &Facts, kind: DriftKind) -> bool {
     let machine = topology.machine();
     match kind {
         DriftKind::GpuLost | DriftKind::GpuMoved => topology.gpus().len() > 0,

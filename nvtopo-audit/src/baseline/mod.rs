@@ -4,8 +4,8 @@ mod drift;
 mod facts;
 mod fingerprint;
 
-pub(crate) use drift::is_told;
 pub use drift::{Drift, DriftKind};
+pub(crate) use drift::{is_told, tells};
 pub(crate) use facts::Facts;
 pub use fingerprint::structure;
 pub(crate) use fingerprint::{counted_firmware, inventory, of_inventory};

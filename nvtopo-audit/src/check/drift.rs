@@ -1,7 +1,7 @@
 //! Drift from a baseline: a check for each kind of change.
 
 use super::{Check, Theme};
-use crate::baseline::{DriftKind, is_told};
+use crate::baseline::{DriftKind, is_told, tells};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
 
@@ -215,7 +215,9 @@ fn judge(kind: DriftKind, evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         return;
     }
     let date = baseline.date().map_or_else(String::new, |date| format!(" of {date}"));
-    if is_told(baseline, kind) {
+    if is_told(baseline, kind) && !tells(evidence.topology, evidence.facts(), kind) {
+        verdicts.unknown(NODE, format!("the baseline{date} tells it, and no source does now"));
+    } else if is_told(baseline, kind) {
         verdicts.pass(NODE, format!("as in the baseline{date}"));
     } else {
         verdicts.not_applicable(NODE, format!("the baseline{date} does not tell it"));

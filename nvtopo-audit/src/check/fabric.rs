@@ -26,7 +26,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No GPU has degraded bandwidth, a broken route or a wrong configuration in its NVLink fabric.",
         evidence: "The driver's health mask and summary of each GPU's fabric.",
         rule: "Fails for each fault that the mask names. Warns while a route is being recovered, or where capacity is \
-               limited. Does not apply where the driver tells no health.",
+               limited. Unknown where the driver does not know the state of the fabric. Does not apply where it knows that, \
+               and tells no health.",
         remedy: "Follow the fault: reset the GPU, restart the fabric manager, or have the baseboard serviced.",
         source: "NVML, NVML_GPU_FABRIC_HEALTH_MASK and NVML_GPU_FABRIC_HEALTH_SUMMARY",
         run: health,
@@ -38,7 +39,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "All GPUs of a node are in one cluster and one clique of the NVLink fabric.",
         evidence: "The cluster UUID and the clique of each GPU.",
         rule: "Fails where a node has several, and where GPUs of a rack (GB200, GB300) are registered without a cluster: \
-               their UUID is all zeros. Does not apply to other boards without a cluster.",
+               their UUID is all zeros. Unknown where only some GPUs tell theirs. Does not apply to other boards without a \
+               cluster.",
         remedy: "Partition the fabric anew, and restart GPU feature discovery.",
         source: "NVML, nvmlGpuFabricInfo_v3_t; azhpc-images, issue 506",
         run: clique,
@@ -137,6 +139,9 @@ fn health(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for (_, _, gpu) in evidence.gpus() {
         let Some(fabric) = &gpu.fabric else { continue };
         if fabric.health.is_none() && fabric.health_summary.is_none() {
+            if fabric.state == FabricState::Unknown {
+                verdicts.unknown(gpu.name(), "the driver tells neither state nor health of its fabric");
+            }
             continue;
         }
         let faults = fabric.faults();
@@ -179,8 +184,12 @@ fn clique(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for (_, _, gpu) in evidence.gpus().filter(|(_, _, gpu)| is_blank(gpu)) {
         verdicts.fail(gpu.name(), "it is registered with the fabric, and its cluster UUID is all zeros");
     }
+    let silent = evidence.gpus().filter(|(_, _, gpu)| gpu.fabric.is_none()).count();
     match names.as_slice() {
         [] => {}
+        [one] if silent > 0 => {
+            verdicts.unknown(NODE, format!("the others are in {one}, and {silent} GPUs do not tell theirs"));
+        }
         [one] => verdicts.pass(NODE, format!("all GPUs are in {one}")),
         several => verdicts.fail(NODE, format!("its GPUs are in {}", several.join(" and in "))),
     }

@@ -21,7 +21,7 @@ pub(crate) mod rdma_tools;
 pub(crate) mod smi;
 pub(crate) mod syslog;
 
-use crate::baseline::Drift;
+use crate::baseline::{Drift, Facts};
 use nvtopo::PciAddress;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -38,5 +38,6 @@ pub(crate) struct Readings {
     pub(crate) smi: OnceCell<BTreeMap<PciAddress, smi::Queried>>,
     pub(crate) processes: OnceCell<Vec<(u32, String)>>,
     pub(crate) kubelet: OnceCell<kubelet::Kubelet>,
+    pub(crate) facts: OnceCell<Facts>,
     pub(crate) drift: OnceCell<Vec<Drift>>,
 }
