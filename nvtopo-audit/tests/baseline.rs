@@ -277,12 +277,12 @@ fn a_machine_that_tells_nothing_now_is_unknown_in_every_respect() {
     let same = Audit::of(&full).baseline(&baseline).run().unwrap();
     // CPUs alone: no source shows GPUs, and none is known to be gone or elsewhere.
     let cpus = crate::support::read(&["numa/lscpu-xeon6338-a100-node-interleaved.txt"]);
-    let none = Audit::of(&cpus).baseline(&baseline).run().unwrap();
+    let silent = Audit::of(&cpus).baseline(&baseline).run().unwrap();
     for kind in DriftKind::ALL {
         let check = format!("drift-{}", kind.word().replace('_', "-"));
         assert_eq!(only_status(&same, &check), Pass, "{check}");
         if *kind != DriftKind::MachineChanged {
-            assert_eq!(worst(&none, &check), Unknown, "{check}: {:#?}", findings(&none, &check));
+            assert_eq!(worst(&silent, &check), Unknown, "{check}: {:#?}", findings(&silent, &check));
         }
     }
     let mut less = machine();
@@ -297,7 +297,8 @@ fn a_machine_that_tells_nothing_now_is_unknown_in_every_respect() {
 fn slower_nvlinks_and_other_changes_are_told() {
     let links = |rate: &str| {
         let of = |gpu: u32| {
-            let ports: String = (0..4).map(|port| format!("\t Link {port}: {rate} GB/s\n")).collect();
+            let ports: Vec<String> = (0..4).map(|port| format!("\t Link {port}: {rate} GB/s\n")).collect();
+            let ports = ports.concat();
             format!(
                 "GPU {gpu}: Tesla V100-SXM2-32GB (UUID: GPU-00000000-0000-0000-0000-00000000000{gpu})\n{ports}"
             )

@@ -19,6 +19,7 @@ pub(crate) const CASES: &[fn()] = &[
     the_domain_of_imex_as_json,
     a_rack_without_a_cluster_fails,
     registration_and_health_of_each_gpu_are_judged,
+    nodes_get_the_verdicts_of_ocis_health_check,
     mig_and_labels_of_nvlink_groups,
     links_of_grace,
 ];
@@ -189,10 +190,10 @@ fn of_machine(document: &Value) -> Report {
 }
 
 /// The report of a made DGX H100 whose first GPU tells this of its fabric, and the others that all is well.
-fn registered(first: Value) -> Report {
+fn registered(first: &Value) -> Report {
     let good = json!({ "state": "completed", "status": 0, "cluster": "c", "clique": 1, "health_summary": 1 });
     let document = (0..8).fold(machine(), |document, number| {
-        let own = if number == 0 { &first } else { &good };
+        let own = if number == 0 { first } else { &good };
         with(document, "gpu", number, |gpu| gpu["fabric"] = own.clone())
     });
     of_machine(&document)
@@ -201,7 +202,7 @@ fn registered(first: Value) -> Report {
 #[test]
 fn registration_and_health_of_each_gpu_are_judged() {
     let state = |state: &str, status: Option<u32>| {
-        let report = registered(json!({ "state": state, "status": status, "cluster": "c", "clique": 1 }));
+        let report = registered(&json!({ "state": state, "status": status, "cluster": "c", "clique": 1 }));
         support::status(&report, "fabric-state", "GPU0")
     };
     assert_eq!(state("completed", Some(0)), Pass);
@@ -209,7 +210,7 @@ fn registration_and_health_of_each_gpu_are_judged() {
     assert_eq!(state("not-started", None), Fail);
     assert_eq!(state("completed", Some(999)), Fail);
     assert_eq!(state("unknown", None), Unknown);
-    let health = |own: Value| support::status(&registered(own), "fabric-health", "GPU0");
+    let health = |own: Value| support::status(&registered(&own), "fabric-health", "GPU0");
     let with_mask = |mask: u32| json!({ "state": "completed", "status": 0, "health": mask });
     assert_eq!(health(json!({ "state": "completed", "status": 0, "health_summary": 1 })), Pass);
     assert_eq!(health(with_mask(0b10)), Pass, "bandwidth is not degraded");
@@ -219,8 +220,39 @@ fn registration_and_health_of_each_gpu_are_judged() {
     // One GPU is in another clique, or does not tell its own.
     let check = "fabric-clique-consistent";
     let other = json!({ "state": "completed", "status": 0, "cluster": "c", "clique": 2 });
-    assert_eq!(only_status(&registered(other), check), Fail);
-    assert_eq!(only_status(&registered(Value::Null), check), Unknown);
+    assert_eq!(only_status(&registered(&other), check), Fail);
+    assert_eq!(only_status(&registered(&Value::Null), check), Unknown);
+}
+
+/// The verdicts of `check_gpu_setup.py` of oci-hpc, as that program gives them on these texts (which are made).
+#[test]
+fn nodes_get_the_verdicts_of_ocis_health_check() {
+    let fabric = |state: &str, status: &str| {
+        let text = format!("    Fabric\n        State : {state}\n        Status : {status}\n");
+        let files = [
+            ("q.txt", query("NVIDIA H100 80GB HBM3", "Disabled", &text)),
+            ("proc/uptime", "4000.00 1.00".to_owned()),
+            ("sys/devices/system/cpu/online", "0".to_owned()),
+        ];
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+        only_status(&of_texts(&files, ""), "fabric-state")
+    };
+    assert_eq!(fabric("Completed", "Success"), Pass);
+    assert_eq!(fabric("Completed", "Insufficient Resources"), Fail);
+    assert_eq!(fabric("In Progress", "N/A"), Fail);
+    let links = |rate: &str, last: &str| {
+        let ports: Vec<String> = (0..17).map(|port| format!("\t Link {port}: {rate}\n")).collect();
+        let ports = ports.concat();
+        let text = format!(
+            "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{ports}\t Link 17: {last}\n"
+        );
+        let report = of_text(&text);
+        ["nvlink-links-active", "nvlink-speed"].map(|check| only_status(&report, check)).into_iter().max()
+    };
+    assert_eq!(links("26.562 GB/s", "26.562 GB/s"), Some(Pass));
+    assert_eq!(links("25 GB/s", "25 GB/s"), Some(Pass));
+    assert_eq!(links("26.562 GB/s", "13.281 GB/s"), Some(Fail));
+    assert_eq!(links("26.562 GB/s", "<inactive>"), Some(Fail));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
+use crate::reading::growth::uptime;
 use nvtopo::model::FabricState;
 use std::collections::BTreeSet;
 
@@ -12,11 +13,13 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Fabric,
         severity: Severity::Critical,
         claim: "Every GPU that belongs to an NVLink fabric is registered with it.",
-        evidence: "The driver's fabric state and status of each GPU (section Fabric of nvidia-smi -q).",
-        rule: "Passes where registration is completed with success. Warns while it is in progress. Fails otherwise. Does not \
-               apply to GPUs that have no fabric state (A100 and earlier, and boards without NVSwitches).",
+        evidence: "The driver's fabric state and status of each GPU (section Fabric of nvidia-smi -q), and /proc/uptime.",
+        rule: "Passes where registration is completed with success. Warns while it is in progress in the first five minutes \
+               after the machine's start, or where that time is not known. Fails otherwise. Unknown where the driver does \
+               not know the state. Does not apply to GPUs that have no fabric state (A100 and earlier, and boards without \
+               NVSwitches).",
         remedy: "Start the fabric manager of exactly the driver's version, and look at its log.",
-        source: "NVML, nvmlDeviceGetGpuFabricInfoV",
+        source: "NVML, nvmlDeviceGetGpuFabricInfoV; check_gpu_setup.py of oci-hpc (completed with success)",
         run: state,
     },
     Check {
@@ -108,7 +111,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
+/// The seconds after the machine's start in which GPUs may still be registering.
+const REGISTERS: f64 = 300.0;
+
 fn state(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    let uptime = uptime(evidence);
     for (_, _, gpu) in evidence.gpus() {
         let Some(fabric) = &gpu.fabric else { continue };
         let name = gpu.name();
@@ -116,6 +123,10 @@ fn state(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             (FabricState::Unknown, _) => verdicts.unknown(name, "the driver does not tell its fabric state"),
             (FabricState::NotStarted, _) => {
                 verdicts.fail(name, "its registration with the fabric has not started");
+            }
+            (FabricState::InProgress, _) if uptime.is_some_and(|seconds| seconds > REGISTERS) => {
+                let text = "its registration with the fabric is in progress, long after the machine's start";
+                verdicts.fail(name, text);
             }
             (FabricState::InProgress, _) => {
                 verdicts.warn(name, "its registration with the fabric is in progress");

@@ -8,6 +8,7 @@ use crate::reading::host::{driver_version, has_module, is_version, lines};
 use crate::reading::processes::{self, Program};
 use crate::reading::{c2c, imex};
 use nvtopo::model::{LinkKind, NodeKind};
+use std::fmt::Write as _;
 
 /// The NVSwitches that this machine manages.
 enum Switches {
@@ -138,10 +139,9 @@ pub(super) fn imex(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         text.push_str("; nodes refuse each other because their lists of nodes differ");
     }
     if let [first, rest @ ..] = domain.away.as_slice() {
-        text.push_str("; node ");
-        text.push_str(&nvtopo::printable(first));
+        let _ = write!(text, "; node {}", nvtopo::printable(first));
         if !rest.is_empty() {
-            text.push_str(&format!(", and {} others are not ready", rest.len()));
+            let _ = write!(text, ", and {} others are not ready", rest.len());
         }
     }
     match domain.state.as_str() {

@@ -34,7 +34,8 @@ fn boot_time(evidence: &Evidence<'_>) -> Option<u64> {
     text.known()?.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-fn uptime(evidence: &Evidence<'_>) -> Option<f64> {
+/// Returns the seconds since the machine's start.
+pub(crate) fn uptime(evidence: &Evidence<'_>) -> Option<f64> {
     let text = evidence.text("proc/uptime");
     let seconds: f64 = text.known()?.split_whitespace().next()?.parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds)

@@ -54,8 +54,8 @@ fn of_lines(text: &str) -> Option<Domain> {
     let (mut last, mut own) = (None, Domain::default());
     for line in text.lines().map(str::trim) {
         if let Some(state) = line.strip_prefix("Domain State:") {
-            own.state = state.split_whitespace().next()?.to_owned();
-            last = Some(std::mem::take(&mut own));
+            let state = state.trim().to_owned();
+            last = Some(Domain { state, ..std::mem::take(&mut own) });
         } else if let Some(rest) = line.strip_prefix("Node #") {
             let parts: Vec<&str> = rest.split(" - ").map(str::trim).collect();
             if let [_, host, status, ..] = parts.as_slice()

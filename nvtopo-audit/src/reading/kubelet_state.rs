@@ -176,10 +176,11 @@ fn read<T: DeserializeOwned>(evidence: &Evidence<'_>, name: &str, key: &str) -> 
             let parsed = saved.find_map(|saved| {
                 objects(&saved.text).into_iter().find_map(|own| serde_json::from_value(own).ok())
             });
-            parsed.map(Stated::Known).unwrap_or(match absent {
-                Stated::NotAvailable => Stated::NotAvailable,
-                _ => Stated::Unstated,
-            })
+            match (parsed, absent) {
+                (Some(state), _) => Stated::Known(state),
+                (None, Stated::NotAvailable) => Stated::NotAvailable,
+                (None, _) => Stated::Unstated,
+            }
         }
     }
 }

@@ -83,6 +83,10 @@ enum Teller {
     Service,
 }
 
+/// The begins of the names of interfaces that belong to containers, guests and bridges.
+const VIRTUAL: [&str; 10] =
+    ["veth", "docker", "br-", "cali", "cni", "tap", "vnet", "virbr", "flannel", "lxc"];
+
 /// Returns the interface that a line says has lost its link: `systemd-networkd[5398]: ib6: Lost carrier`,
 /// `kernel: mlx5_core 0000:0c:00.0 rdma0: Link down`, `eth0: NIC Link is Down`.
 fn loss(line: &str) -> Option<(&str, Teller)> {
@@ -93,10 +97,8 @@ fn loss(line: &str) -> Option<(&str, Teller)> {
         _ => return None,
     };
     let interface = before.rsplit([' ', ':']).next()?;
-    // Interfaces of the length that the kernel allows, and none of containers and bridges.
-    const VIRTUAL: [&str; 10] =
-        ["veth", "docker", "br-", "cali", "cni", "tap", "vnet", "virbr", "flannel", "lxc"];
     let is_own = !VIRTUAL.iter().any(|begin| interface.starts_with(begin));
+    // The kernel allows 15 letters.
     (is_own && (1..=15).contains(&interface.len())).then_some((interface, teller))
 }
 
