@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
     the_fabric_manager_has_to_run_where_switches_are,
+    recorded_buses_have_switches_as_their_authors_say,
     a_snapshot_tells_of_switches_and_processes,
     saved_states_of_the_service_tell_too,
     the_fabric_manager_is_of_the_drivers_version,
@@ -47,6 +48,15 @@ fn the_fabric_manager_has_to_run_where_switches_are() {
     assert_eq!(only_status(&machine.report(), check), Pass);
     machine.remove("sys/module/ib_umad");
     assert_eq!(status(&machine.report(), check, "module ib_umad"), Fail);
+}
+
+#[test]
+fn recorded_buses_have_switches_as_their_authors_say() {
+    let check = "fabric-manager-running";
+    let found = of_files(&["audit/gpud/lspci.nn.a100.txt"]);
+    let text = "6 NVSwitches are on the PCI bus; the processes of the host cannot be seen";
+    assert_eq!((only_status(&found, check), finding(&found, check, "node").text.as_str()), (Unknown, text));
+    assert_eq!(only_status(&of_files(&["audit/gpud/lspci.nn.a10.txt"]), check), NotApplicable);
 }
 
 #[test]

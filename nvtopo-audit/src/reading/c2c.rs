@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// The C2C links of a GPU by number.
 #[derive(Default)]
 pub(crate) struct C2cLinks {
-    /// Whether each link is up. `None`: the tool says something else.
+    /// The state of each link: true where it is up. `None`: the tool says something else.
     pub(crate) up: BTreeMap<u32, Option<bool>>,
     /// The counters of errors by link and name.
     pub(crate) errors: BTreeMap<(u32, String), u64>,
