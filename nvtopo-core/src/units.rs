@@ -136,12 +136,16 @@ pub fn count_of(number: usize, what: &str) -> String {
 
 /// Lists the first names, and the number of the others: `GPU0, GPU1, GPU2 and 5 more`.
 pub(crate) fn several(names: &[String]) -> String {
-    match names {
-        [first, second, third, rest @ ..] if rest.len() > 1 => {
-            format!("{first}, {second}, {third} and {} more", rest.len())
-        }
-        _ => names.join(", "),
+    listed(names, 3)
+}
+
+/// Lists the first `most` names, and the number of the others.
+pub(crate) fn listed(names: &[String], most: usize) -> String {
+    // One more name is as short as its number.
+    if names.len() <= most + 1 {
+        return names.join(", ");
     }
+    format!("{} and {} more", names[..most].join(", "), names.len() - most)
 }
 
 /// Formats a size without rounding, where its number stays short.

@@ -25,11 +25,14 @@ pub(crate) fn machine_name(topology: &Topology) -> String {
 /// Returns the numbers of its devices, nodes and CPUs, and its driver.
 pub(crate) fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
+    let (nodes, cpus) = (topology.numa_nodes().count(), topology.cpus().len());
+    // A source may list those near devices alone.
+    let least = |count: usize| if count > 0 && !topology.lists_all_cpus() { "at least " } else { "" };
     let mut facts = vec![
         count_of(topology.gpus().len(), "GPU"),
         count_of(topology.nics().len(), "NIC"),
-        known(topology.numa_nodes().count(), "NUMA node"),
-        known(topology.cpus().len(), "CPU"),
+        known(nodes, "NUMA node"),
+        format!("{}{}", least(cpus), known(cpus, "CPU")),
     ];
     let disks = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Nvme(_))).count();
     if disks > 0 {
@@ -106,8 +109,8 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
 
 /// Returns the words for a NUMA node without CPUs: a source may not have told them.
 fn without_cpus(topology: &Topology) -> &'static str {
-    let unknown = topology.notes().iter().any(|note| note.code() == NoteCode::NumaCpusUnknown);
-    if unknown { "CPUs unknown" } else { "no CPUs" }
+    let is_noted = topology.notes().iter().any(|note| note.code() == NoteCode::NumaCpusUnknown);
+    if is_noted || !topology.lists_all_cpus() { "CPUs unknown" } else { "no CPUs" }
 }
 
 /// Returns the names of empty NUMA nodes, and their facts together.

@@ -298,3 +298,27 @@ proptest! {
         prop_assert!(told && (!diff.is_empty() || !read(&straight).nvlink_known()));
     }
 }
+
+/// What NCCL's file does not tell (host bridges, links between NVSwitches, models, orders of NICs) makes no difference of structure.
+#[test]
+fn the_structure_of_a_machine_is_that_of_its_nccl_file() {
+    for own in PRESETS {
+        let machine = preset(own.name);
+        let Ok(file) = machine.write("nccl-xml") else { continue };
+        let again = Topology::parse("nccl", file.text.as_bytes()).unwrap();
+        for diff in [Diff::of_structure(&machine, &again), Diff::of_structure(&again, &machine)] {
+            assert!(!kinds(&diff).contains(&ChangeKind::Path), "{}: {:?}", own.name, texts(&diff));
+        }
+    }
+}
+
+/// A matrix counts xGMI like NVLinks.
+#[test]
+fn xgmi_in_a_matrix_is_no_difference() {
+    let amd = std::fs::read(super::data("nccl-xml/rccl-topo-8p-940.xml")).unwrap();
+    let amd = Topology::parse("amd", &amd).unwrap();
+    let matrix = Topology::parse("matrix", amd.write("topo-m").unwrap().text.as_bytes()).unwrap();
+    for diff in [Diff::new(&amd, &matrix), Diff::of_structure(&matrix, &amd)] {
+        assert!(!kinds(&diff).contains(&ChangeKind::Nvlinks), "{:?}", texts(&diff));
+    }
+}

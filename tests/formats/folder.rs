@@ -252,3 +252,104 @@ fn outputs_of_several_systems_tools_stand_in_one_text() {
         Folder::new("tools").with("lscpu", cpus).with("numactl", nodes).with("topo", topo).with("s", STATUS);
     assert_eq!(folder.read().cpus(), topology.cpus());
 }
+
+/// A matrix shows all GPUs: texts of more are of another machine, or of another view of it.
+#[test]
+fn a_matrix_with_fewer_gpus_than_a_list_is_another_machine() {
+    let gpu = |gpu: u32| format!("GPU {gpu}: A (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})\n");
+    let list = |gpus: u32| (0..gpus).map(gpu).collect::<String>();
+    let error = Folder::new("fewer").with("topo.txt", TOPO).with("list.txt", list(4)).open().unwrap_err();
+    for part in ["two machines", "topo.txt shows 2 GPUs", "list.txt 4"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    assert_eq!(error.advice(), Some("put the files of each machine into a directory of its own"));
+    let text = format!("$ nvidia-smi -L\n{}$ nvidia-smi topo -m\n{TOPO}", list(4));
+    let error = Topology::parse("text", text.as_bytes()).unwrap_err();
+    assert!(error.message().contains("two machines"), "{error}");
+    // Others may list some of the GPUs, and a matrix that was cut does.
+    assert_eq!(Folder::new("part").with("topo.txt", TOPO).with("list.txt", list(1)).read().gpus().len(), 2);
+    let cut = TOPO.rsplit_once("GPU1").unwrap().0;
+    assert_eq!(Folder::new("cut").with("topo.txt", cut).with("list.txt", list(4)).read().gpus().len(), 4);
+}
+
+/// The outputs of `lspci` and the files of NCCL and hwloc are read within texts that hold others.
+#[test]
+fn lspci_and_xml_stand_among_other_outputs() {
+    let lspci = "17:00.0 3D controller [0302]: NVIDIA Corporation GA100 [A100 SXM4 40GB] [10de:20b0] (rev a1)\n\
+                 2a:00.0 3D controller [0302]: NVIDIA Corporation GA100 [A100 SXM4 40GB] [10de:20b0] (rev a1)\n";
+    let nccl = "<system version=\"1\">\n  <cpu numaid=\"0\" affinity=\"0000ffff\">\n    <pci busid=\"0000:17:00.0\" class=\"0x030200\" link_speed=\"16.0 GT/s PCIe\" link_width=\"16\"/>\n    \
+                <pci busid=\"0000:2a:00.0\" class=\"0x030200\" link_speed=\"16.0 GT/s PCIe\" link_width=\"16\"/>\n  </cpu>\n</system>\n";
+    for own in [lspci, nccl] {
+        let fenced = format!("```\n{TOPO}```\n\n```\n{own}```\n");
+        for text in [
+            format!("$ nvidia-smi topo -m\n{TOPO}$ cat\n{own}"),
+            format!("{TOPO}\n{own}"),
+            format!("{own}\n{TOPO}"),
+            format!("{own}$ nvidia-smi topo -m\n{TOPO}$ \n"),
+            fenced,
+        ] {
+            let topology = Topology::parse("text", text.as_bytes()).unwrap();
+            assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4, "{text}");
+            let buses: Vec<_> = topology.gpus().filter_map(|gpu| Some(gpu.address?.bus)).collect();
+            assert_eq!(buses, [0x17, 0x2a], "{text}");
+            assert_eq!(notes_of(&topology, NoteCode::TextCut), [""; 0], "{text}");
+        }
+    }
+    let hwloc = fs::read_to_string(data("hwloc-xml/nvidiaDGX2.xml")).unwrap();
+    let cpus = "available: 1 nodes (0)\nnode 0 cpus: 0 1\nnode 0 size: 32000 MB\n";
+    for text in [format!("{hwloc}\n$ numactl -H\n{cpus}"), format!("$ numactl -H\n{cpus}$ lstopo\n{hwloc}")] {
+        let topology = Topology::parse("text", text.as_bytes()).unwrap();
+        assert_eq!(topology.gpus().len(), 16);
+    }
+}
+
+/// NICs that `lspci` knows by their places and a matrix by their names are one where their paths to the GPUs say so.
+#[test]
+fn nics_of_a_matrix_and_of_lspci_are_one() {
+    let port = |bus: &str, place: &str, next: &str| {
+        format!(
+            "{bus}:{place} PCI bridge: Broadcom / LSI PEX890xx (rev b0)\n\tBus: primary={bus}, secondary={next}, subordinate=1f\n"
+        )
+    };
+    let board = |root: &str, up: &str, down: &str, gpu: &str, nic: &str| {
+        let gpu_name = "3D controller: NVIDIA Corporation GA100 [A100 SXM4 40GB] (rev a1)";
+        let nic_name = "Infiniband controller: Mellanox Technologies MT28908 Family [ConnectX-6]";
+        [
+            port("00", root, up),
+            port(up, "00.0", down),
+            port(down, "00.0", gpu),
+            port(down, "01.0", nic),
+            format!("{gpu}:00.0 {gpu_name}\n{nic}:00.0 {nic_name}\n"),
+        ]
+        .concat()
+    };
+    let lspci = board("01.0", "01", "02", "03", "04") + &board("02.0", "11", "12", "13", "14");
+    let matrix = |nics: [[&str; 2]; 2]| {
+        let [[a, b], [c, d]] = nics;
+        format!(
+            "\tGPU0\tGPU1\tmlx5_0\tmlx5_1\tCPU Affinity\nGPU0\t X \tNV4\t{a}\t{c}\t0-15\nGPU1\tNV4\t X \t{b}\t{d}\t0-15\n\
+             mlx5_0\t{a}\t{b}\t X \tSYS\t\nmlx5_1\t{c}\t{d}\tSYS\t X \t\n"
+        )
+    };
+    let topology = |matrix: String| Folder::new("nics").with("lspci", &lspci).with("topo", matrix).read();
+    let places = |topology: &Topology| -> Vec<String> {
+        topology
+            .nics()
+            .map(|nic| format!("{} {:02x}", nic.name, nic.address.map_or(0, |address| address.bus)))
+            .collect()
+    };
+    // The first name is that of the second card.
+    let crossed = topology(matrix([["PHB", "PIX"], ["PIX", "PHB"]]));
+    let mut found = places(&crossed);
+    found.sort_unstable();
+    assert_eq!(found, ["mlx5_0 14", "mlx5_1 04"], "{}", crate::notes(&crossed));
+    assert!(notes_of(&crossed, NoteCode::OneSourceOnly).is_empty());
+    // Paths that both have tell nothing, and a note says so.
+    let alike = topology(matrix([["SYS", "SYS"], ["SYS", "SYS"]]));
+    assert_eq!(alike.nics().len(), 4);
+    let notes = notes_of(&alike, NoteCode::OneSourceOnly);
+    assert!(
+        notes.iter().any(|note| note.contains("mlx5_0, mlx5_1 may be among 0000:04:00.0, 0000:14:00.0")),
+        "{notes:?}"
+    );
+}

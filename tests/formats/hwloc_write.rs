@@ -214,9 +214,10 @@ fn what_is_written_is_read_back_equal() {
             write!(report, "\n{name}: {:?}{difference}", written.notes).unwrap();
         }
         // What is read back is written the same.
-        // Whether a port is of InfiniBand is not read from the class of its device.
+        // Whether a port is of InfiniBand is not read from the class of its device, which may be assumed by it.
         let twice = again.write("hwloc-xml").unwrap().text;
-        let first = written.text.replace("\"0207 [", "\"0200 [");
+        let plain = |text: &str| text.replace("\"0207 [", "\"0200 [");
+        let (twice, first) = (plain(&twice), plain(&written.text));
         let other = twice.lines().zip(first.lines()).find(|(after, before)| after != before);
         // Of a device without bridges the reader takes the bus for one.
         let is_bare = |(_, node): (NodeId, &nvtopo::model::Node)| {

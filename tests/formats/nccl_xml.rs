@@ -496,3 +496,33 @@ fn unknown_facts_are_left_out_where_nccl_asks_the_machine() {
         "{guest}"
     );
 }
+
+/// Names that nvtopo gives to adapters of one name are not those of others.
+#[test]
+fn adapters_of_one_name_have_names_of_their_own() {
+    let machine = |names: &[&str]| {
+        let nets: String = names
+            .iter()
+            .map(|name| format!("<net name=\"{name}\" dev=\"0\" speed=\"100000\" port=\"1\" guid=\"0x1\"/>"))
+            .collect();
+        let file = format!("<system version=\"1\"><cpu numaid=\"0\"><nic>{nets}</nic></cpu></system>");
+        Topology::parse("nets", file.as_bytes()).unwrap()
+    };
+    for names in [["a", "a", "a.2"], ["a", "a.2", "a"], ["a.2", "a", "a"], ["a", "a", "a"]] {
+        let topology = machine(&names);
+        let own: std::collections::BTreeSet<&str> = topology.nics().map(|nic| nic.name.as_str()).collect();
+        assert_eq!(own.len(), 3, "{own:?}");
+        let devices: Vec<&str> = topology.nics().map(|nic| nic.rdma_device.as_deref().unwrap()).collect();
+        assert_eq!(devices, names);
+    }
+}
+
+/// Two sets of NVSwitches that share no GPU may be linked: the file does not tell.
+#[test]
+fn nvswitches_of_two_boards_may_be_linked() {
+    let dgx = Topology::preset("dgx-2").unwrap();
+    let again = Topology::parse("dgx-2", dgx.write("nccl-xml").unwrap().text.as_bytes()).unwrap();
+    assert!(!again.nvlink_known() && has_note(&again, NoteCode::NvlinksPartlyUnknown));
+    let one = Topology::preset("dgx-a100").unwrap();
+    assert!(Topology::parse("a100", one.write("nccl-xml").unwrap().text.as_bytes()).unwrap().nvlink_known());
+}

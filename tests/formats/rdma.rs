@@ -296,3 +296,49 @@ fn nothing_that_is_cut_or_changed_breaks_the_reader() {
         }
     }
 }
+
+/// Two tools that contradict each other may be of two hosts, and the notes say so.
+#[test]
+fn tools_that_disagree_are_noted() {
+    let ibstat = "CA 'mlx5_0'\n\tCA type: MT4129\n\tFirmware version: 28.42.1000\n\tPort 1:\n\t\tState: Active\n\t\tRate: 400\n\t\tLink layer: InfiniBand\n";
+    let line = "0000:01:00.0 mlx5_0 (MT4123 - MCX653105A-HDAT) ConnectX-6 VPI fw 20.28.1002 port 1 (DOWN  ) ==> p5p1 (Down)\n";
+    let more = "mlx5_1 port 1 ==> p6p1 (Up)\n";
+    for text in [format!("{ibstat}\n{line}{more}"), format!("{line}{more}\n{ibstat}")] {
+        let topology = read(&text);
+        let notes = super::notes_of(&topology, NoteCode::SourcesDisagree);
+        let [note] = notes[..] else { panic!("{notes:?}") };
+        for word in ["mlx5_0", "ibstat", "ibdev2netdev", "firmware", "type", "state"] {
+            assert!(note.contains(word), "{word}: {note}");
+        }
+        assert_eq!(
+            super::notes_of(&topology, NoteCode::OneSourceOnly),
+            ["ibdev2netdev lists mlx5_1, and ibstat does not"]
+        );
+    }
+    // What agrees, and what only one tells, is no contradiction.
+    let line = "mlx5_0 port 1 ==> ib0 (Down)\n";
+    let topology = read(&format!("{ibstat}\n{line}"));
+    assert_eq!(topology.notes(), []);
+    let own = nic(&topology, "mlx5_0");
+    assert_eq!((own.net_devices.as_slice(), own.state), (&["ib0".to_owned()][..], UP));
+    // The prompts of two hosts are a proof.
+    let text = format!("[root@n17 ~]# ibstat\n{ibstat}\n[root@n18 ~]# ibdev2netdev\n{line}");
+    let error = Topology::parse("two", text.as_bytes()).unwrap_err();
+    assert!(error.message().contains("n17 in line 1, n18 here") && error.line() == Some(10), "{error}");
+    assert!(Topology::parse("one", text.replace("n18", "n17").as_bytes()).is_ok());
+}
+
+/// Lines of `ibdev2netdev` are found among other outputs without the name of the tool above them.
+#[test]
+fn lines_stand_among_other_outputs() {
+    let list = "GPU 0: A (UUID: GPU-00000000-0000-4000-8000-000000000001)\n";
+    let line = "0000:01:00.0 mlx5_0 (MT4123 - MCX653105A-HDAT) ConnectX-6 VPI fw 20.28.1002 port 1 (ACTIVE) ==> p5p1 (Up)\n";
+    for text in [
+        format!("{list}{line}"),
+        format!("{line}{list}"),
+        format!("{list}link mlx5_0/1 state ACTIVE physical_state LINK_UP\n"),
+    ] {
+        let topology = read(&text);
+        assert_eq!((topology.gpus().len(), names(&topology)), (1, vec!["mlx5_0"]), "{text}");
+    }
+}

@@ -183,3 +183,27 @@ fn unknown_memory_is_told() {
         assert!(notes.iter().any(|note| note.starts_with("RealMemory= is left out")), "{notes:?}");
     }
 }
+
+/// A matrix lists the CPUs near GPUs alone (6,14,22,30 and the like of 32): they are not all of the machine.
+#[test]
+fn cpus_near_gpus_are_not_all_of_a_machine() {
+    let matrix = "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tNV6\t6,14,22,30\t3\nGPU1\tNV6\t X \t4,12,20,28\t1\n";
+    let part = Topology::parse("matrix", matrix.as_bytes()).unwrap();
+    assert_eq!((part.cpus().len(), part.lists_all_cpus()), (8, false));
+    let (text, notes) = written(&part, "slurm.conf");
+    assert!(!text.contains("CPUs="), "{text}");
+    assert!(notes.iter().any(|note| note.contains("no source lists all CPUs")), "{notes:?}");
+    // Another source lists the others.
+    let rest: Vec<String> = (0..8)
+        .map(|node| {
+            let cpus =
+                (0..4).map(|cpu| (8 * cpu + (node * 5 + 7) % 8).to_string()).collect::<Vec<_>>().join(" ");
+            format!("node {node} cpus: {cpus}\nnode {node} size: 1000 MB\n")
+        })
+        .collect();
+    let all = format!("available: 8 nodes (0-7)\n{}", rest.concat());
+    let whole = Topology::parse("numactl", all.as_bytes()).unwrap();
+    assert!(whole.lists_all_cpus());
+    let (text, _) = written(&whole, "slurm.conf");
+    assert!(text.contains(" CPUs=32 "), "{text}");
+}

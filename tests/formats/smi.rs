@@ -426,3 +426,76 @@ fn a_matrix_of_one_gpu_tells_no_nvlinks() {
     let one = "\tGPU0\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\nGPU0\t X \t0-23\t0\t\tN/A\n";
     assert!(!parse(one).nvlink_known());
 }
+
+/// The same GPU twice, as where a document was put together from several, is one GPU.
+#[test]
+fn a_gpu_that_xml_names_twice_is_one() {
+    let whole = text("smi/tesla-t4-q.xml");
+    let end = whole.find("</gpu>").unwrap() + "</gpu>".len();
+    let gpu = &whole[whole.find("<gpu id").unwrap()..end];
+    let twice = format!("{}{gpu}{}", &whole[..end], &whole[end..]);
+    let (one, both) = (parse(&whole), parse(&twice));
+    assert_eq!((gpus(&one), one.notes()), (gpus(&both), both.notes()));
+    let other = gpu.replace("GPU-00000000", "GPU-11111111");
+    assert_ne!(other, gpu);
+    let error =
+        Topology::parse("x", format!("{}{other}{}", &whole[..end], &whole[end..]).as_bytes()).unwrap_err();
+    assert!(error.message().contains("there twice, as two GPUs") && error.line().is_some(), "{error}");
+}
+
+#[test]
+fn queries_that_an_index_joins_are_one_machine() {
+    let uuid = |gpu: u32| format!("GPU-00000000-0000-4000-8000-00000000000{gpu}");
+    let first = format!("index, uuid, pcie.link.gen.max\n0, {}, 5\n1, {}, 5\n", uuid(1), uuid(2));
+    let second = "index, pci.bus_id, compute_cap, memory.used [MiB], pcie.link.width.current\n\
+                  0, 00000000:17:00.0, 9.0, 5 MiB, 16\n1, 00000000:2A:00.0, 9.0, 5 MiB, 8\n";
+    for text in [format!("{first}{second}"), format!("{second}{first}")] {
+        let topology = parse(&text);
+        let [one, two] = gpus(&topology)[..] else { panic!("two GPUs") };
+        assert_eq!(two.address.unwrap().to_string(), "0000:2a:00.0");
+        assert_eq!((one.compute_capability.unwrap().major, one.uuid.unwrap().to_string()), (9, uuid(1)));
+        assert_eq!(one.usage.memory_used, Some(5 << 20));
+        let link = two.pci.link.unwrap();
+        assert_eq!((link.port.generation, link.now.width), (Some(5), Some(8)));
+        let uplink = topology.links().filter(|(.., link)| link.lanes == Some(8)).count();
+        assert_eq!(uplink, 1, "{text}");
+    }
+    let moved = format!("{second}index, pci.bus_id\n0, 00000000:18:00.0\n");
+    let error = Topology::parse("csv", moved.as_bytes()).unwrap_err();
+    assert!(error.message().contains("GPU 0 is there twice"), "{error}");
+}
+
+#[test]
+fn uuids_are_no_part_of_the_model() {
+    for line in [
+        "GPU 0: NVIDIA H100 PCIe (UUID: GPU-00000000-0000-4000-8000-000000000001)",
+        "GPU 0: NVIDIA H100 PCIe (UUID:GPU-00000000-0000-4000-8000-000000000001)",
+        "GPU 0: NVIDIA H100 PCIe UUID: GPU-00000000-0000-4000-8000-000000000001",
+        "GPU 0: NVIDIA H100 PCIe (UUID: GPU-00000000-00",
+        "GPU 0: NVIDIA H100 PCIe (UUID: ",
+        "GPU 0: NVIDIA H100 PCIe (UUID:",
+        "GPU 0: NVIDIA H100 PCIe (UUID",
+        "GPU 0: NVIDIA H100 PCIe (U",
+        "GPU 0: NVIDIA H100 PCIe (",
+    ] {
+        let list = format!("GPU 1: A (UUID: GPU-00000000-0000-4000-8000-000000000002)\n{line}\n");
+        let topology = parse(&list);
+        assert_eq!(gpus(&topology)[0].model.as_deref(), Some("NVIDIA H100 PCIe"), "{line}");
+    }
+}
+
+/// A list tells nothing of NVLinks, whatever stands beside it, and says so.
+#[test]
+fn lists_say_that_nvlinks_are_unknown() {
+    let list = "GPU 0: A (UUID: GPU-00000000-0000-4000-8000-000000000001)\n\
+                GPU 1: A (UUID: GPU-00000000-0000-4000-8000-000000000002)\n";
+    let slurmd =
+        "\nNodeName=n1 CPUs=8 Boards=1 SocketsPerBoard=2 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=1000\n";
+    for text in [list.to_owned(), format!("{list}{slurmd}")] {
+        let topology = parse(&text);
+        assert!(!topology.nvlink_known());
+        assert_eq!(notes_of(&topology, NoteCode::NvlinksUnknown).len(), 1, "{text}");
+    }
+    let one = parse(list.lines().next().unwrap());
+    assert_eq!(notes_of(&one, NoteCode::NvlinksUnknown), [""; 0]);
+}

@@ -45,6 +45,12 @@ pub struct Learned {
     pub provenance: Provenance,
 }
 
+/// The name, in [`Learned`], of the CPUs of a NUMA node.
+pub(crate) const NODE_CPUS: &str = "set of CPUs";
+
+/// The name of its memory.
+pub(crate) const NODE_MEMORY: &str = "memory in bytes";
+
 /// The kinds of nodes, named as in hwloc and NCCL.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -1,8 +1,9 @@
 //! The topology of a machine: the graph that all sources write together.
 
+use super::node::{NODE_CPUS, NODE_MEMORY};
 use super::{
     Bundle, Dialect, Gpu, GpuInstance, Link, Machine, Measured, Nic, Node, NodeId, NodeKind, Note, NumaNode,
-    NvlinkGroup, Nvlinks, Origin, P2p, PairTable, PathType, Rate, StatedPath,
+    NvlinkGroup, Nvlinks, Origin, P2p, PairTable, PathType, Provenance, Rate, StatedPath,
 };
 use crate::cpuset::CpuSet;
 use crate::once::Once;
@@ -55,6 +56,8 @@ pub(crate) struct Computed {
     pub(crate) groups: Once<Vec<NvlinkGroup>>,
     /// True where the bandwidth of all pairs of GPUs is known.
     pub(crate) rates_known: Once<bool>,
+    /// True where a source lists all CPUs.
+    lists_cpus: Once<bool>,
 }
 
 impl Topology {
@@ -172,6 +175,32 @@ impl Topology {
             }
         }
         cpus
+    }
+
+    /// Returns true where [`cpus`](Self::cpus) are all of the machine: a source lists them all. Texts of `nvidia-smi` and files of
+    /// NCCL name those near devices only.
+    ///
+    /// ```
+    /// let text = "\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-15\t0\n";
+    /// let topology = nvtopo::Topology::parse("topo.txt", text.as_bytes())?;
+    /// assert_eq!((topology.cpus().len(), topology.lists_all_cpus()), (16, false));
+    /// assert!(nvtopo::Topology::preset("gh200")?.lists_all_cpus());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn lists_all_cpus(&self) -> bool {
+        // Others who tell the CPUs or the memory of NUMA nodes list all nodes.
+        let lists_all =
+            |source| !matches!(source, Provenance::Smi | Provenance::Nccl | Provenance::Kubernetes);
+        let is_told = |node: &Node| match &node.kind {
+            NodeKind::Pu(_) => true,
+            NodeKind::NumaNode(numa) if !numa.cpus.is_empty() => {
+                let of = |fact: &str| node.learned.iter().find(|own| own.fact == fact);
+                let cpus = of(NODE_CPUS).map_or(node.provenance, |own| own.provenance);
+                lists_all(cpus) || of(NODE_MEMORY).is_some_and(|own| lists_all(own.provenance))
+            }
+            _ => false,
+        };
+        *self.0.computed.lists_cpus.get_or_init(|| self.nodes().any(|(_, node)| is_told(node)))
     }
 
     /// Returns the class of the path between two nodes, where a source states it.

@@ -15,6 +15,7 @@ mod hwloc_xml;
 pub(crate) mod json;
 mod kubernetes;
 mod live;
+mod losses;
 mod lscpu;
 mod lspci;
 mod make;

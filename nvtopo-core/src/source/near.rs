@@ -2,6 +2,7 @@
 //!
 //! They are tried only where no format was found. A new one is one line in [`NEAR`].
 
+use super::plain::is_number;
 use super::{measured, text, xml};
 use crate::error::Error;
 use Sign::{Holds, HoldsOne, Line, Root};
@@ -226,8 +227,4 @@ fn is_ethtool_statistics(line: &str) -> bool {
 /// Recognizes `apiVersion: v1`.
 fn is_kubernetes(line: &str) -> bool {
     line.starts_with("apiVersion: ") || line.starts_with("\"apiVersion\":")
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

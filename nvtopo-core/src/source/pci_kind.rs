@@ -1,7 +1,18 @@
 //! The PCI functions that become nodes of the graph, by class and vendor. Sources that see the bus decide by this alone.
 
+use crate::model::Gpu;
+
 /// NVIDIA, as maker of chips.
 pub(super) const NVIDIA: u16 = 0x10de;
+
+/// AMD, as maker of chips.
+pub(super) const AMD: u16 = 0x1002;
+
+/// Returns true for a GPU of AMD.
+pub(super) fn is_amd(gpu: &Gpu) -> bool {
+    // RCCL's files name the architecture of each.
+    gpu.pci.vendor == Some(AMD) || gpu.nccl.as_ref().is_some_and(|own| own.contains_key("gcn"))
+}
 
 /// Drivers that hold a GPU for virtual machines: this system cannot use it.
 pub(super) const FOR_GUESTS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "xen-pciback"];

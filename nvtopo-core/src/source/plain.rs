@@ -30,10 +30,14 @@ pub(super) fn is_ellipsis(text: &str) -> bool {
         || matches!(text, "snip" | "snipped" | "cut" | "truncated" | "omitted")
 }
 
-/// Returns the number that a word is, of digits alone.
+/// Returns whether a word is of digits alone.
+pub(super) fn is_number(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns the number that a word is, of digits alone: Rust's own reading takes a sign, too.
 pub(super) fn number(word: &str) -> Option<u32> {
-    let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| word.parse().ok()).flatten()
+    is_number(word).then(|| word.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The text is cut where a line names a tool or begins its output, as the formats say ([`super::TextFormat::BEGINNINGS`]). A
 //! reader gets the whole text with the lines of the others left empty, so that places in messages are those of the input.
 
+use super::folder::{check_matrices, check_prompts};
 use super::{SOURCES, Source, text};
 use crate::error::Result;
 use crate::model::{Fragment, NodeKind, TopologyBuilder};
@@ -23,6 +24,9 @@ pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>>
     if formats.len() < 2 {
         return None;
     }
+    if let Err(error) = check_prompts(&text) {
+        return Some(Err(error));
+    }
     let mut fragments = Vec::new();
     for format in formats {
         match SOURCES[format].read(shown(&lines, &parts, format).as_bytes()) {
@@ -30,7 +34,7 @@ pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>>
             Err(error) => return Some(Err(error)),
         }
     }
-    Some(merged(fragments))
+    Some(check_matrices(&fragments).and_then(|()| merged(fragments)))
 }
 
 /// Merges the fragments of sources that were found together: of those of one kind, first the one that knows most of the

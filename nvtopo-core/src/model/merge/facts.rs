@@ -5,6 +5,7 @@ use super::ends::join_ports;
 use super::speakers::{Speaker, Speakers};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
+use crate::model::node::{NODE_CPUS, NODE_MEMORY};
 use crate::model::{
     Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, Note, NoteCode, NumaNode,
     Nvme, PciFacts, Provenance, Stated, tree,
@@ -185,8 +186,8 @@ impl Filler<'_> {
     }
 
     fn numa_node(&mut self, base: &mut NumaNode, other: &NumaNode, knows_cpus: bool) {
-        self.set("set of CPUs", &mut base.cpus, &other.cpus, knows_cpus);
-        self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        self.set(NODE_CPUS, &mut base.cpus, &other.cpus, knows_cpus);
+        self.option(NODE_MEMORY, &mut base.memory, other.memory.as_ref());
         self.option("GPU whose memory it is", &mut base.gpu, other.gpu.as_ref());
         self.list("huge pages", &mut base.huge_pages, &other.huge_pages);
         if base.distances == other.distances {

@@ -3,12 +3,14 @@
 //! Keys are tried from the surest to the weakest, each among the nodes that are still unmatched on both sides.
 //! Among equal keys the first belongs to the first, so that a fragment matches itself.
 
+use super::near;
 use crate::ids::PciAddress;
-use crate::model::{Nic, Node, NodeId, NodeKind, Provenance, tree};
+use crate::model::{Fragment, Nic, Node, NodeId, NodeKind, Provenance, tree};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Returns the node of `base` for each node of `other`.
-pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
+pub(super) fn matches(of_base: &Fragment, of_other: &Fragment) -> Vec<Option<NodeId>> {
+    let (base, other) = (&of_base.nodes[..], &of_other.nodes[..]);
     let (map, taken) = (vec![None; other.len()], vec![false; base.len()]);
     let side = |nodes| Side { nodes, first_pus: first_pus(nodes) };
     let mut matching = Matching { base: side(base), other: side(other), map, taken };
@@ -24,6 +26,9 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     matching.by(|_, _, kind| Some(rdma_device(kind.as_nic()?).to_owned()));
     matching.by(|_, _, kind| Some(kind.as_nic()?.name.clone()));
     matching.by_interface();
+    for (base, other) in near::nics(of_base, of_other, &matching.map) {
+        matching.put(base, other);
+    }
     matching.by(|_, _, kind| match kind {
         NodeKind::GpuInstance(instance) => instance.uuid.clone(),
         _ => None,

@@ -1,7 +1,7 @@
 //! NVLinks, paths, peer-to-peer access and measurements between matched devices.
 
 use super::{Change, ChangeKind, Findings};
-use crate::model::{Basis, LinkKind, NodeId, P2p, Pair, PathType, Topology};
+use crate::model::{Basis, NodeId, NodeKind, P2p, Pair, PathType, Topology};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,11 +81,11 @@ impl Side<'_> {
         self.topology.pairs().pair(self.a, self.b)
     }
 
-    /// Returns the NVLinks from one to the other: their number and rate. Those over NVSwitches are counted at each GPU.
+    /// Returns the NVLinks from one to the other, or AMD's xGMI, which tables count alike: their number and rate. Those over
+    /// NVSwitches are counted at each GPU.
     fn links(&self) -> (u16, Option<Bandwidth>) {
         let (a, b) = self.nodes();
-        let direct =
-            self.topology.links_of(a).filter(|(far, link)| *far == b && link.kind == LinkKind::NvLink);
+        let direct = self.topology.links_of(a).filter(|(far, link)| *far == b && link.kind.is_fabric());
         direct.fold((0, Some(Bandwidth::ZERO)), |(links, rate), (_, link)| {
             // An assumed rate is no told fact.
             let told = link.rate.filter(|rate| rate.basis != Basis::Assumed);
@@ -119,7 +119,8 @@ impl Side<'_> {
                 add(ChangeKind::Nvlinks, "rate of NVLinks", own.to_string(), others.to_string());
             }
         }
-        match (self.pair().path, other.pair().path) {
+        let paths = [(self, other), (other, self)].map(|(side, far)| path(side.pair().path, far.topology));
+        match (paths[0], paths[1]) {
             // Where one of the two cannot tell NVLinks, the path beside them is no difference.
             (Some(own), Some(others))
                 if nvlink_known || ![own, others].iter().any(|path| *path <= PathType::C2c) =>
@@ -146,6 +147,14 @@ impl Side<'_> {
         }
         differences
     }
+}
+
+/// Returns a path as far as a machine tells such paths: one without host bridges, such as that of a file of NCCL, does not tell
+/// whether devices of one NUMA node share one.
+pub(super) fn path(own: Option<PathType>, other: &Topology) -> Option<PathType> {
+    let is_bridge = |kind: &NodeKind| matches!(kind, NodeKind::HostBridge(_));
+    let tells = || !other.stated_paths().is_empty() || other.nodes().any(|(_, node)| is_bridge(&node.kind));
+    own.map(|own| if own == PathType::Phb && !tells() { PathType::Node } else { own })
 }
 
 /// Returns what the driver says of each operation: `read OK, write OK`.

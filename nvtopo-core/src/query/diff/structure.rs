@@ -6,9 +6,10 @@
 
 use super::facts::{self, Nature, counted, knows_cpus, of_gpu, of_nic};
 use super::matching::may_hide;
+use super::pairs::path;
 use super::{ChangeKind, Findings};
-use crate::model::{NumaNode, Topology};
-use crate::units::{count_of, exact_bytes};
+use crate::model::{Basis, NumaNode, PathType, Topology};
+use crate::units::{Bandwidth, count_of, exact_bytes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most devices of a machine that are matched by the graph; of more, the first belongs to the first.
@@ -55,17 +56,17 @@ impl Colours {
         let mut of = [Vec::new(), Vec::new()];
         let mut paths = [Vec::new(), Vec::new()];
         let mut numbers = BTreeMap::new();
+        let told = Told::of(machines);
         for (side, topology) in machines.into_iter().enumerate() {
             let devices = topology.devices().len();
             for device in 0..devices {
                 let next = kinds.len() as u32;
-                of[side].push(*kinds.entry(kind(topology, device)).or_insert(next));
+                of[side].push(*kinds.entry(told.kind(topology, device)).or_insert(next));
             }
             for (a, b) in (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b))) {
-                let pair = topology.pairs().pair(a, b);
-                let rate = pair.rate.map(|rate| rate.bandwidth);
                 let next = numbers.len() as u32;
-                paths[side].push(*numbers.entry((pair.path, pair.nvlinks, rate)).or_insert(next));
+                paths[side]
+                    .push(*numbers.entry(told.path(topology, machines[1 - side], a, b)).or_insert(next));
             }
         }
         Self { of, paths, next: kinds.len() as u32 }
@@ -138,6 +139,64 @@ impl Colours {
         let devices = map.len();
         let mut pairs = (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b)));
         pairs.all(|(a, b)| self.paths[0][a * devices + b] == self.paths[1][map[a] * devices + map[b]])
+    }
+}
+
+/// The facts that both of two machines tell of all their devices: others would make equal devices differ.
+struct Told {
+    /// By their place in the list of a GPU, and in that of a NIC.
+    facts: [Vec<bool>; 2],
+    /// True where NVLinks, which hide the path beside them, are told by both or by none.
+    nvlinks: bool,
+    rates: bool,
+}
+
+impl Told {
+    fn of(machines: [&Topology; 2]) -> Self {
+        let mut facts = [Vec::new(), Vec::new()];
+        for topology in machines {
+            for device in 0..topology.devices().len() {
+                let own = kind(topology, device);
+                let told = &mut facts[usize::from(device >= topology.gpus().len())];
+                told.resize(own.len(), true);
+                told.iter_mut().zip(&own).for_each(|(told, fact)| *told &= fact.is_some());
+            }
+        }
+        let has_links = |topology: &Topology| topology.links().any(|(_, _, link)| link.kind.is_fabric());
+        let nvlinks = machines.iter().all(|own| own.nvlink_known()) || !machines.into_iter().any(has_links);
+        let rated = |topology: &Topology| {
+            let mut links = topology.links().filter(|(_, _, link)| link.kind.is_fabric());
+            links.all(|(_, _, link)| link.rate.is_some_and(|rate| rate.basis != Basis::Assumed))
+        };
+        Self { facts, nvlinks, rates: machines.into_iter().all(rated) }
+    }
+
+    /// Returns what a device is, as far as both machines tell.
+    fn kind(&self, topology: &Topology, device: usize) -> Vec<Option<String>> {
+        let told = &self.facts[usize::from(device >= topology.gpus().len())];
+        kind(topology, device)
+            .into_iter()
+            .zip(told)
+            .filter(|(_, told)| **told)
+            .map(|(fact, _)| fact)
+            .collect()
+    }
+
+    /// Returns what is between two devices, as far as both machines tell: the path, the NVLinks, and their rate.
+    fn path(
+        &self,
+        topology: &Topology,
+        other: &Topology,
+        a: usize,
+        b: usize,
+    ) -> (Option<PathType>, u16, Option<Bandwidth>) {
+        let pair = topology.pairs().pair(a, b);
+        let are_gpus = a.max(b) < topology.gpus().len();
+        if are_gpus && !self.nvlinks {
+            return (None, 0, None);
+        }
+        let rate = pair.rate.filter(|_| self.rates && pair.nvlinks > 0).map(|rate| rate.bandwidth);
+        (path(pair.path, other), pair.nvlinks, rate)
     }
 }
 

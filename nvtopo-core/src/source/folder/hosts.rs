@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::ids::GpuUuid;
-use crate::model::{Fragment, Gpu};
+use crate::model::{Fragment, Gpu, NoteKind, Provenance, Stated};
 use crate::source::{SOURCES, text};
+use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of bytes of a file in which the name of a host is searched.
@@ -35,6 +36,7 @@ impl Hosts {
     /// Errors where the files are of several machines.
     pub(super) fn check(&self, fragments: &[Fragment]) -> Result<()> {
         const HELP: &str = "put the files of each machine into a directory of its own";
+        check_matrices(fragments).map_err(|error| error.help(HELP))?;
         let mut hosts = self.0.iter();
         if let (Some((one, in_one)), Some((other, in_other))) = (hosts.next(), hosts.next()) {
             let text = format!("these are two machines: {one} in {in_one}, {other} in {in_other}");
@@ -53,6 +55,58 @@ impl Hosts {
         }
         Ok(())
     }
+}
+
+/// Errors where a matrix, which shows all GPUs of its machine, lacks some that another text of `nvidia-smi` has.
+pub(in crate::source) fn check_matrices(fragments: &[Fragment]) -> Result<()> {
+    let numbers = |own: &Fragment| -> BTreeSet<u32> {
+        own.nodes.iter().filter_map(|node| Some(node.kind.as_gpu()?.index)).collect()
+    };
+    for matrix in fragments.iter().filter(|own| is_whole_matrix(own)) {
+        let own = numbers(matrix);
+        for other in fragments.iter().filter(|other| other.provenance == Provenance::Smi) {
+            let Some(missing) = numbers(other).difference(&own).next().copied() else { continue };
+            let (one, two) = match (&matrix.file, &other.file) {
+                (Some(one), Some(two)) => (format!("the matrix in {one}"), two.to_string()),
+                _ => ("the matrix".to_owned(), "another text of nvidia-smi".to_owned()),
+            };
+            let (count, others) = (count_of(own.len(), "GPU"), numbers(other).len());
+            let text = format!(
+                "these are two machines, or one as two containers see it: {one} shows {count}, and {two} {others}, with GPU{missing}"
+            );
+            return Err(Error::input(text).help("give the texts of one machine"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a fragment is of a matrix that was not cut: others do not tell what is near GPUs or between them.
+fn is_whole_matrix(own: &Fragment) -> bool {
+    let tells_near = |gpu: &Gpu| gpu.cpus != Stated::Unstated || gpu.nodes != Stated::Unstated;
+    let is_matrix = !own.paths.is_empty()
+        || !own.p2p.is_empty()
+        || own.nodes.iter().filter_map(|node| node.kind.as_gpu()).any(tells_near);
+    let is_whole = own.notes.iter().all(|note| note.kind() != NoteKind::Damage);
+    own.provenance == Provenance::Smi && is_matrix && is_whole
+}
+
+/// Errors where the prompts of two hosts stand before the names of tools in one text.
+pub(in crate::source) fn check_prompts(text: &str) -> Result<()> {
+    if !text.contains('@') {
+        return Ok(());
+    }
+    let mut first: Option<(String, usize)> = None;
+    for (line, number) in text::raw_lines(text).zip(1..) {
+        let Some(host) = of_prompt(line).and_then(short) else { continue };
+        match &first {
+            Some((known, at)) if *known != host => {
+                let text = format!("these are two machines: {known} in line {at}, {host} here");
+                return Err(Error::input(text).at(number, 1).help("give the texts of one machine"));
+            }
+            _ => _ = first.get_or_insert((host, number)),
+        }
+    }
+    Ok(())
 }
 
 /// Returns true where GPUs of one place or number have different UUIDs, and no UUID is that of a GPU of both.

@@ -16,6 +16,8 @@ use crate::units::{count_of, several as list};
 use hosts::Hosts;
 use std::path::{Path, PathBuf};
 
+pub(super) use hosts::{check_matrices, check_prompts};
+
 #[cfg(feature = "snapshot")]
 pub(super) use archive::{entries, machine_files, read_compressed, read_entries};
 

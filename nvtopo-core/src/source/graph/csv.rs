@@ -6,9 +6,27 @@
 use crate::error::Result;
 use crate::model::{Basis, Topology};
 use crate::printable::printable;
-use crate::source::{WriteOptions, Written};
+use crate::source::{WriteOptions, Written, losses};
 use crate::units::Bandwidth;
 use std::fmt::Write as _;
+
+/// The facts that are left out.
+const LOST: [losses::Facts; 14] = [
+    losses::MODELS,
+    losses::UUIDS,
+    losses::VERSIONS,
+    losses::ADDRESSES,
+    losses::PCI_NUMBERS,
+    losses::GPU_MEMORY,
+    losses::MIG,
+    losses::FABRICS,
+    losses::NODES,
+    losses::NEAR_CPUS,
+    losses::CORES,
+    losses::NIC_RATES,
+    losses::DISKS,
+    losses::P2P,
+];
 
 /// Writes a line for each pair; cells of what is unknown are empty.
 #[allow(clippy::unnecessary_wraps, reason = "the type of all writers")]
@@ -50,7 +68,9 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
             );
         }
     }
-    Ok(Written::new(out))
+    let mut written = Written::new(out);
+    losses::note(topology, "the table of pairs", &LOST, &mut written);
+    Ok(written)
 }
 
 /// The signs that begin a formula in a spreadsheet, also those of full width.

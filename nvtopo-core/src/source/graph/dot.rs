@@ -4,7 +4,7 @@ use super::{kind, name, words};
 use crate::error::Result;
 use crate::model::{LinkKind, NodeId, NodeKind, Topology};
 use crate::printable::printable;
-use crate::source::{WriteOptions, Written};
+use crate::source::{WriteOptions, Written, losses};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -13,6 +13,22 @@ const PENS: f64 = 4.0;
 
 /// The colour of NVLinks, which is told from black in grey as well.
 const NVLINK: &str = "#1b7837";
+
+/// The facts that are left out.
+const LOST: [losses::Facts; 12] = [
+    losses::UUIDS,
+    losses::VERSIONS,
+    losses::ADDRESSES,
+    losses::PCI_NUMBERS,
+    losses::GPU_MEMORY,
+    losses::FABRICS,
+    losses::NODE_MEMORY,
+    losses::CORES,
+    losses::NIC_PORTS,
+    losses::MEASURED,
+    losses::P2P,
+    losses::ACS,
+];
 
 /// Writes the graph.
 #[allow(clippy::unnecessary_wraps, reason = "the type of all writers")]
@@ -32,7 +48,9 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
     drawing.fill(NodeId::MACHINE, 1);
     drawing.links(&shown);
     drawing.out += "}\n";
-    Ok(Written::new(drawing.out))
+    let mut written = Written::new(drawing.out);
+    losses::note(topology, "the picture", &LOST, &mut written);
+    Ok(written)
 }
 
 fn is_box(topology: &Topology, id: NodeId) -> bool {

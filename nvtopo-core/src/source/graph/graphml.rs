@@ -4,7 +4,7 @@ use super::{kind, name};
 use crate::error::Result;
 use crate::model::{Node, NodeKind, Stated, Topology};
 use crate::printable::printable;
-use crate::source::{WriteOptions, Written};
+use crate::source::{WriteOptions, Written, losses};
 use crate::units::Bandwidth;
 use std::fmt::{Display, Write as _};
 
@@ -24,6 +24,20 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("edge", "gb_per_s", "double"),
     ("edge", "basis", "string"),
     ("edge", "reported_gb_per_s", "double"),
+];
+
+/// The facts that are left out.
+const LOST: [losses::Facts; 10] = [
+    losses::VERSIONS,
+    losses::PCI_NUMBERS,
+    losses::CAPABILITIES,
+    losses::FABRICS,
+    losses::NODE_DISTANCES,
+    losses::NIC_RATES,
+    losses::NIC_PORTS,
+    losses::MEASURED,
+    losses::P2P,
+    losses::ACS,
 ];
 
 /// Writes the graph.
@@ -62,7 +76,9 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
         out += "    </edge>\n";
     }
     out += "  </graph>\n</graphml>\n";
-    Ok(Written::new(out))
+    let mut written = Written::new(out);
+    losses::note(topology, "GraphML", &LOST, &mut written);
+    Ok(written)
 }
 
 fn facts(node: &Node, out: &mut String) {

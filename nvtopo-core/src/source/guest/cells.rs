@@ -5,8 +5,11 @@ use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, NumaNode, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The CPUs of a cell where those of the host's node are unknown.
-const ASSUMED_CPUS: usize = 8;
+/// The CPUs of a cell where those of the host's node are unknown, and of a guest without cells.
+pub(super) const ASSUMED_CPUS: u32 = 8;
+
+/// The memory of a cell, or of a guest without cells, where the host's is unknown, in GiB.
+pub(super) const ASSUMED_GIB: u64 = 16;
 
 /// A NUMA node of the guest.
 pub(super) struct Cell {
@@ -43,8 +46,8 @@ pub(super) fn propose(host: &Topology, layout: &Layout) -> Vec<Cell> {
         let numa = host.numa_nodes().find(|numa| numa.os_index == node);
         let known = numa.map(|numa| &numa.cpus).filter(|cpus| !cpus.is_empty());
         let (own, threads) = known.map_or_else(Default::default, |cpus| by_core(&cores, cpus));
-        let count = own.iter().map(Vec::len).sum::<usize>();
-        let count = if count == 0 { ASSUMED_CPUS } else { count } as u32;
+        let count = own.iter().map(Vec::len).sum::<usize>() as u32;
+        let count = if count == 0 { ASSUMED_CPUS } else { count };
         let memory = numa.and_then(memory);
         cells.push(Cell { node, first, cores: own, count, threads, memory });
         first += count;

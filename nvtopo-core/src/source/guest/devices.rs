@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{NodeId, NodeKind, Topology};
+use crate::source::plain::number;
+use crate::units::listed;
 use std::collections::BTreeSet;
 
 /// A PCI function of the host: a GPU, an NVSwitch, or the NICs that are ports of one adapter.
@@ -79,8 +81,7 @@ fn expand(name: &str) -> Vec<String> {
 /// Reads the number in `3`, `GPU3` or `gpu3`.
 fn index(name: &str) -> Option<u32> {
     let start = name.get(..3).filter(|start| start.eq_ignore_ascii_case("gpu")).map_or(0, str::len);
-    let number = &name[start..];
-    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
+    number(&name[start..])
 }
 
 /// Returns the device of a name; several are ports that share a PCI address.
@@ -120,8 +121,8 @@ fn named(host: &Topology, all: &[NodeId], name: &str) -> Result<Vec<NodeId>> {
             }
         }
     }
-    let known = host.device_names(&(0..host.devices().len().min(24)).collect::<Vec<_>>());
-    let more = if host.devices().len() > 24 { ", …" } else { "" };
+    let known: Vec<String> = (0..host.devices().len()).map(|device| host.device_name(device)).collect();
+    let known = listed(&known, 24);
     Err(Error::request(format!("the machine has no device '{name}'"))
-        .help(format!("there are {known}{more}; PCI addresses and UUIDs of GPUs are names too")))
+        .help(format!("there are {known}; PCI addresses and UUIDs of GPUs are names too")))
 }

@@ -4,6 +4,7 @@
 
 use super::super::make;
 use super::super::writers::{WriteOptions, Written};
+use super::cells::{ASSUMED_CPUS, ASSUMED_GIB};
 use super::devices::{address, device_name};
 use super::layout::{Controller, Model, Passed, Slot};
 use super::machine::distances;
@@ -15,12 +16,6 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
 use std::fmt::Write as _;
 use std::io;
-
-/// The memory where the host's is unknown, in bytes.
-const ASSUMED_MEMORY: u64 = 16 << 30;
-
-/// The CPUs of a guest of which no NUMA node is known.
-const ASSUMED_CPUS: u32 = 8;
 
 type Xml = Writer<Vec<u8>>;
 type Attributes<'a> = [(&'a str, &'a str)];
@@ -64,8 +59,8 @@ pub(in super::super) fn write(guest: &Guest<'_>, options: &WriteOptions) -> Resu
 
 impl Guest<'_> {
     fn domain(&self, xml: &mut Xml, name: &str, (architecture, machine): (&str, &str)) -> io::Result<()> {
-        let memory: u64 = self.cells.iter().map(|cell| cell.memory.unwrap_or(ASSUMED_MEMORY)).sum();
-        let memory = if self.cells.is_empty() { ASSUMED_MEMORY } else { memory };
+        let memory: u64 = self.cells.iter().map(memory).sum();
+        let memory = if self.cells.is_empty() { ASSUMED_GIB << 30 } else { memory };
         let cpus: u32 = self.cells.iter().map(|cell| cell.count).sum();
         let cpus = if self.cells.is_empty() { ASSUMED_CPUS } else { cpus };
         inside(xml, "domain", &[("type", "kvm")], |xml| {
@@ -139,7 +134,7 @@ impl Guest<'_> {
     fn cell(&self, xml: &mut Xml, number: usize, cell: &Cell) -> io::Result<()> {
         let number = number.to_string();
         let cpus = format!("{}-{}", cell.first, cell.first + cell.count - 1);
-        let memory = kib(cell.memory.unwrap_or(ASSUMED_MEMORY));
+        let memory = kib(self::memory(cell));
         let all = [("id", &*number), ("cpus", &cpus), ("memory", &memory), ("unit", "KiB")];
         let distances = distances(self.host, &self.cells, cell);
         if distances.is_empty() {
@@ -258,6 +253,10 @@ fn remark(xml: &mut Xml, text: &str) -> io::Result<()> {
         plain = plain.replace("--", "- -");
     }
     xml.write_event(Event::Comment(BytesText::from_escaped(plain)))
+}
+
+fn memory(cell: &Cell) -> u64 {
+    cell.memory.unwrap_or(ASSUMED_GIB << 30)
 }
 
 fn kib(bytes: u64) -> String {

@@ -1,9 +1,10 @@
 //! Notes about a guest: the facts that it hides from programs in it, and the proposals.
 
-use super::cells::Cell;
+use super::cells::{ASSUMED_CPUS, ASSUMED_GIB, Cell};
 use super::devices::{address, device_name};
 use super::layout::{Layout, Model, numa_node};
 use crate::model::{NodeId, NodeKind, Note, NoteCode, NvLinkFar, Topology};
+use crate::units::listed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -129,22 +130,25 @@ fn cells_of(cells: &[Cell], note: &mut impl FnMut(NoteCode, String)) {
             "a proposal: the guest has the CPUs of the host's NUMA nodes {nodes}, all of them and in the order of cores, and \
              seven eighths of their memory; it sees no other CPUs, and those by numbers of its own"
         ),
-        None => "no NUMA node of the passed devices is known: 8 CPUs and 16 GiB stand for those of the guest"
-            .to_owned(),
+        None => format!(
+            "no NUMA node of the passed devices is known: {ASSUMED_CPUS} CPUs and {ASSUMED_GIB} GiB stand for those of the guest"
+        ),
     };
     note(NoteCode::GuestCpus, text);
     if let Some(nodes) = list(&mut cells.iter().filter(|cell| cell.cores.is_empty())) {
         note(
             NoteCode::GuestCpus,
             format!(
-                "the CPUs of the host's NUMA nodes {nodes} are unknown: 8 stand for those of each, unpinned"
+                "the CPUs of the host's NUMA nodes {nodes} are unknown: {ASSUMED_CPUS} stand for those of each, unpinned"
             ),
         );
     }
     if let Some(nodes) = list(&mut cells.iter().filter(|cell| cell.memory.is_none())) {
         note(
             NoteCode::GuestMemory,
-            format!("the memory of the host's NUMA nodes {nodes} is unknown: 16 GiB stand for that of each"),
+            format!(
+                "the memory of the host's NUMA nodes {nodes} is unknown: {ASSUMED_GIB} GiB stand for that of each"
+            ),
         );
     }
 }
@@ -152,10 +156,5 @@ fn cells_of(cells: &[Cell], note: &mut impl FnMut(NoteCode, String)) {
 /// Lists names, the first of many; `None` for none.
 fn few(names: impl Iterator<Item = String>) -> Option<String> {
     let names: Vec<String> = names.collect();
-    let shown = names[..names.len().min(LISTED)].join(", ");
-    match names.len() {
-        0 => None,
-        1..=LISTED => Some(shown),
-        more => Some(format!("{shown} and {} more", more - LISTED)),
-    }
+    (!names.is_empty()).then(|| listed(&names, LISTED))
 }

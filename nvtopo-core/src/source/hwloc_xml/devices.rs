@@ -2,8 +2,8 @@
 
 use super::super::pci_tree::Bridges;
 use super::numa::{Near, Nodes};
-use super::nvlink;
-use super::pci::{Device, Host, Io, Kind, OsDevice, OsKind};
+use super::pci::{Device, Host, Io, OsDevice, OsKind};
+use super::{GPU, nvlink};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
@@ -11,6 +11,9 @@ use crate::model::{
     Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, Nvme,
     PortState, Stated,
 };
+use crate::source::pci_kind::Kind;
+use crate::source::plain::{is_number, number};
+use crate::units::several;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The device at the other end of NVLinks.
@@ -61,7 +64,7 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
     }
     let mut taken: BTreeSet<u32> = numbers.values().copied().collect();
     for (device, near) in &elsewhere {
-        let own = number_after(device.name, "nvml").filter(|own| !taken.contains(own));
+        let own = driver_number(device).filter(|own| !taken.contains(own));
         let after = || taken.last().map_or(Some(0), |last| last.checked_add(1));
         let free = || (0..=u32::MAX).find(|number| !taken.contains(number));
         let number = own.or_else(after).or_else(free).unwrap_or_default();
@@ -76,11 +79,8 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
 
 /// Notes the devices that are in the file and not in the topology.
 fn note_left_out(io: &Io<'_>, fragment: &mut Fragment) {
-    let few = |addresses: &[PciAddress]| {
-        let named: Vec<String> = addresses.iter().take(4).map(PciAddress::to_string).collect();
-        let more = addresses.len() - named.len();
-        if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
-    };
+    let few =
+        |addresses: &[PciAddress]| several(&addresses.iter().map(PciAddress::to_string).collect::<Vec<_>>());
     for (maker, addresses) in &io.others {
         let text = format!(
             "GPUs or display adapters of {maker} were left out, as only NVIDIA's are read: {}",
@@ -102,24 +102,29 @@ fn note_left_out(io: &Io<'_>, fragment: &mut Fragment) {
 fn off_bus<'i, 'a>(io: &'i Io<'a>) -> (Vec<(OsDevice<'a>, &'i Near)>, Vec<(OsDevice<'a>, &'i Near)>) {
     let all = || io.elsewhere.iter().map(|(device, near)| (*device, near));
     // The driver and CUDA name each GPU.
-    let named = |prefix| all().filter(move |(device, _)| number_after(device.name, prefix).is_some());
-    let mut gpus: Vec<_> = named("nvml").collect();
+    let cuda = |device: &OsDevice<'_>| number_after(device.name, "cuda");
+    let mut gpus: Vec<_> = all().filter(|(device, _)| driver_number(device).is_some()).collect();
     if gpus.is_empty() {
-        gpus = named("cuda").collect();
+        gpus = all().filter(|(device, _)| cuda(device).is_some()).collect();
     }
-    gpus.sort_by_key(|(device, _)| number_after(device.name, "nvml").or(number_after(device.name, "cuda")));
+    gpus.sort_by_key(|(device, _)| driver_number(device).or(cuda(device)));
     let adapters = all().filter(|(device, _)| device.kind == OsKind::OpenFabrics);
     (gpus, adapters.collect())
 }
 
 /// Returns the number in a name such as `nvml3`.
 fn number_after(name: &str, prefix: &str) -> Option<u32> {
-    let digits = name.strip_prefix(prefix)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    number(name.strip_prefix(prefix)?)
+}
+
+/// Returns the number that the driver has for a GPU, by its name for it.
+fn driver_number(name: &OsDevice<'_>) -> Option<u32> {
+    let marked = name.element.info(GPU).and_then(|number| number.parse().ok());
+    marked.or_else(|| number_after(name.name, "nvml"))
 }
 
 fn driver_name(names: &[OsDevice<'_>]) -> Option<u32> {
-    names.iter().find_map(|name| number_after(name.name, "nvml"))
+    names.iter().find_map(driver_number)
 }
 
 /// Numbers the GPUs: as the driver does if all have a number of it, else by address.
@@ -209,7 +214,7 @@ impl Adder<'_> {
                 let memory_node = memory.map_or(Stated::Unstated, |node| Stated::Known(node.os_index));
                 vec![NodeKind::Gpu(Box::new(Gpu { memory_node, ..gpu }))]
             }
-            Kind::Nic => self.nics(device, near),
+            Kind::Nic | Kind::DataDirect => self.nics(device, near),
             Kind::Nvme => nvme(device).map(|nvme| NodeKind::Nvme(Box::new(nvme))).into_iter().collect(),
         }
     }
@@ -269,7 +274,7 @@ fn rate_of_each(name: &OsDevice<'_>) -> Option<u64> {
 /// Returns a GPU, by its names. Its serial number is not kept.
 fn gpu(names: &[OsDevice<'_>], near: &Near) -> Gpu {
     let info = |name: &str| names.iter().find_map(|device| device.element.info(name));
-    let driver = names.iter().find(|device| number_after(device.name, "nvml").is_some());
+    let driver = names.iter().find(|device| driver_number(device).is_some());
     let model = driver.and_then(|device| device.element.info("GPUModel")).or_else(|| info("GPUModel"));
     let (cpus, nodes) = affinity(near);
     Gpu {
@@ -305,7 +310,6 @@ fn port(device: &Device<'_>, rdma: &str) -> (Option<u32>, Option<PortState>) {
 fn nvme(device: &Device<'_>) -> Option<Nvme> {
     let spaces = device.names.iter().filter_map(|space| {
         let (name, number) = space.name.rsplit_once('n')?;
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         (is_number(number) && name.strip_prefix("nvme").is_some_and(is_number)).then_some((name, space))
     });
     let spaces: Vec<_> = spaces.collect();

@@ -5,6 +5,7 @@ use super::set::Bitmap;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Basis, Link, LinkKind, Rate, rates};
+use crate::source::plain::is_number;
 use crate::units::Bandwidth;
 
 /// hwloc's word for a number that it does not know.
@@ -30,11 +31,15 @@ impl<'a> Element<'a> {
         info.attribute("value").map(str::trim).filter(|value| !value.is_empty())
     }
 
+    /// Returns whether nvtopo made up an attribute when it wrote the file.
+    pub(super) fn is_made_up(self, attribute: &str) -> bool {
+        self.info(super::MADE_UP).is_some_and(|all| all.split(' ').any(|own| own == attribute))
+    }
+
     /// Returns a whole number.
     pub(super) fn number(self, name: &str) -> Result<Option<u64>> {
         let Some(text) = self.attribute(name) else { return Ok(None) };
-        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = plain.then(|| text.parse().ok()).flatten();
+        let number = is_number(text).then(|| text.parse().ok()).flatten();
         number.map(Some).ok_or_else(|| self.wrong(name, "a number"))
     }
 

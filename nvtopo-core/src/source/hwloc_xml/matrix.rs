@@ -4,6 +4,7 @@
 use super::element::Element;
 use super::objects::Objects;
 use crate::error::Result;
+use crate::model::LinkKind;
 use std::collections::BTreeMap;
 
 /// Values between objects, of which each has a word for its type and a number.
@@ -15,8 +16,9 @@ pub(super) struct Matrix<'a> {
 /// hwloc's mark of a matrix of latencies.
 const LATENCY: u64 = 4;
 
-/// hwloc's name for the matrix of NVLinks.
-const NVLINK: &str = "NVLinkBandwidth";
+/// hwloc's names for the matrices of links between GPUs.
+pub(super) const FABRICS: [(LinkKind, &str); 2] =
+    [(LinkKind::NvLink, "NVLinkBandwidth"), (LinkKind::Xgmi, "XGMIBandwidth")];
 
 impl<'a> Matrix<'a> {
     /// Returns a value by the positions of its ends.
@@ -58,10 +60,13 @@ fn short(word: &str) -> String {
     word.chars().take(40).collect()
 }
 
-/// Returns the bandwidths of NVLinks in MB/s, if the file has them.
-pub(super) fn nvlinks(topology: Element<'_>) -> Result<Option<Matrix<'_>>> {
-    let mut matrices = matrices(topology).filter(|matrix| matrix.attribute("name") == Some(NVLINK));
-    matrices.next().map(Matrix::read).transpose()
+/// Returns the bandwidths of the links between GPUs in MB/s, as far as the file has them.
+pub(super) fn fabrics(topology: Element<'_>) -> Result<Vec<(LinkKind, Matrix<'_>)>> {
+    let of = |(kind, name)| {
+        let found = matrices(topology).find(|matrix| matrix.attribute("name") == Some(name))?;
+        Some(Matrix::read(found).map(|matrix| (kind, matrix)))
+    };
+    FABRICS.into_iter().filter_map(of).collect()
 }
 
 /// Returns the distances between NUMA nodes: from, to, distance, sorted.

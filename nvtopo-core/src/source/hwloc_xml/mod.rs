@@ -16,9 +16,9 @@ mod set;
 pub(super) mod synthetic;
 pub(super) mod write;
 
-use super::xml::{self, Document};
+use super::xml::{self, Document, pasted};
 use super::{TextFormat, text};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Fragment, NodeKind, NoteKind, Provenance};
 use element::Element;
@@ -32,8 +32,22 @@ const HEAD: usize = 4 << 10;
 /// The latest version that is read.
 const LATEST: u32 = 3;
 
-/// The info of an object that nvtopo made up when it wrote the file, or whose PCI address or buses it made up.
+/// The info of an object that nvtopo made up when it wrote the file, or of which it made up an attribute.
 const MADE_UP: &str = "NvtopoMadeUp";
+
+/// The values of [`MADE_UP`], of which several may stand in one: the object itself, its number, its place on the PCI bus or its
+/// buses, and the class of a PCI device.
+const MADE_UP_OBJECT: &str = "object";
+const MADE_UP_NUMBER: &str = "os_index";
+const MADE_UP_ADDRESS: &str = "pci_busid";
+const MADE_UP_BUSES: &str = "bridge_pci";
+const MADE_UP_CLASS: &str = "class";
+
+/// The info of a GPU that is not NVIDIA's with its number, which nvtopo writes: of other files such GPUs are left out.
+const GPU: &str = "NvtopoGPU";
+
+/// The info of the machine that says, by the value `unknown`, that NVLinks may be missing in the file, which nvtopo writes.
+const NVLINKS: &str = "NvtopoNVLinks";
 
 /// The info of the machine with the CPUs that are off, which nvtopo writes: hwloc cannot tell them from CPUs that may not be
 /// used.
@@ -52,17 +66,19 @@ pub(super) struct HwlocXml;
 
 impl TextFormat for HwlocXml {
     const NAME: &'static str = "hwloc XML";
+    const BEGINNINGS: &'static [&'static str] = &["<topology"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         // Most texts are no XML, which their first byte shows.
         let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-        start.starts_with(b"<")
-            && xml::root_name(&decoded(&bytes[..bytes.len().min(HEAD)])) == Some("topology")
+        start.starts_with(b"<") && xml::root_name(&decoded(&bytes[..bytes.len().min(HEAD)])) == Some(ROOT)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let decoded = decoded(bytes);
-        let document = Document::parse(&decoded)?;
+        let start = pasted::start(&decoded, ROOT).unwrap_or_default();
+        let document = pasted::document(&decoded, ROOT, start);
+        let document = Document::parse(&document)?;
         let mut fragment = build(document.root())?;
         if matches!(decoded, Cow::Owned(_)) {
             fragment.note(NoteKind::Damage, "the text is not UTF-8 everywhere; marks stand for what is not");
@@ -79,37 +95,19 @@ impl TextFormat for PastedXml {
     const BEGINNINGS: &'static [&'static str] = &["lstopo", "<topology"];
 
     fn recognizes(bytes: &[u8]) -> bool {
-        pasted(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0).is_some()
+        pasted::start(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0, ROOT).is_some()
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
-        let (text, _) = text::decode(bytes);
-        let Some(start) = pasted(&text) else {
-            return Err(Error::input("no hwloc XML is in it"));
-        };
-        let end = text[start..].find(END).map_or(text.len(), |end| start + end + END.len());
-        // Blanks keep the places of errors.
-        let blank = text[..start].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
-        let own: String = blank.chain(text[start..end].chars()).collect();
-        HwlocXml::read(own.as_bytes())
+        HwlocXml::read(bytes)
     }
 }
 
-/// The end of the root element.
-const END: &str = "</topology>";
+/// The name of the root element.
+const ROOT: &str = "topology";
 
 /// The number of bytes in which pasted XML is searched.
 const PASTED_HEAD: usize = 256 << 10;
-
-/// Returns where the root element begins in a text that has other lines before it.
-fn pasted(text: &str) -> Option<usize> {
-    let is_root = |(at, root): &(usize, &str)| {
-        let line = text[..*at].rsplit('\n').next().unwrap_or_default();
-        let follows = text[at + root.len()..].starts_with([' ', '\t', '\r', '\n', '>']);
-        follows && line.trim_start_matches([' ', '\t', '>', '|', '#', '*']).is_empty()
-    };
-    text.match_indices("<topology").find(is_root).map(|(at, _)| at)
-}
 
 /// Returns the text, with marks for what is not UTF-8. Checking is much faster than replacing, which is rarely needed.
 fn decoded(bytes: &[u8]) -> Cow<'_, str> {
@@ -117,7 +115,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 fn build(topology: Element<'_>) -> Result<Fragment> {
-    if topology.name() != "topology" {
+    if !topology.is(ROOT) {
         return Err(topology.error("the root of the XML is not hwloc's, topology"));
     }
     let version = version(topology)?;
@@ -132,7 +130,7 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
         return Err(root.error("the machine has no CPU that is online"));
     }
     let distances = matrix::distances(topology, &objects)?;
-    let nvlinks = matrix::nvlinks(topology)?;
+    let fabrics = matrix::fabrics(topology)?;
     // hwloc's order is by place; people look for numbers.
     objects.nodes.sort_by_key(|node| node.os_index);
 
@@ -146,7 +144,8 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
     cpus::add_cores(&objects, &packages, &cpus::read_kinds(topology)?, &mut fragment);
     let io = pci::read(&objects, &nodes, version)?;
     let ends = devices::add(&io, &nodes, &mut fragment)?;
-    nvlink::add(nvlinks.as_ref(), &ends, &mut fragment);
+    let is_open = objects.root.info(NVLINKS).is_some();
+    nvlink::add(&fabrics, is_open, &ends, &mut fragment);
     forget(&io.made_up, &mut fragment);
     Ok(fragment)
 }

@@ -10,32 +10,42 @@ use crate::model::{Basis, Fragment, Gpu, Link, LinkKind, NodeId, NoteCode, NoteK
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Adds the NVLinks, and notes which of their facts the file lacks.
-pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragment) {
-    let Some(matrix) = matrix else {
-        if ends.gpus.len() >= 2 {
-            fragment.set_nvlink_unknown();
+/// Adds the NVLinks and those of xGMI, and notes which of their facts the file lacks. `is_open`: the file says that some may be
+/// missing.
+pub(super) fn add(fabrics: &[(LinkKind, Matrix<'_>)], is_open: bool, ends: &Ends, fragment: &mut Fragment) {
+    let are_several = ends.gpus.len() >= 2;
+    if is_open || fabrics.is_empty() && are_several {
+        fragment.set_nvlink_unknown();
+        if are_several {
             fragment.note(NoteCode::NvlinksUnknown, common::NVLINKS_OF_FILE);
         }
-        return;
-    };
-    let known: Vec<Option<End>> = matrix.ends.iter().map(|(_, gp)| ends.by_gp.get(gp).copied()).collect();
-    let mut links =
-        Links { matrix, known: &known, uncounted: 0, uneven: 0, to_cpus: 0, switches: BTreeMap::new() };
-    for from in 0..known.len() {
-        for to in from + 1..known.len() {
-            links.add(from, to, fragment);
-        }
     }
-    links.tell(fragment);
-    let connected: BTreeSet<NodeId> = known.iter().flatten().map(|end| end.id).collect();
+    if fabrics.is_empty() {
+        return;
+    }
+    let mut connected: BTreeSet<NodeId> = BTreeSet::new();
+    let mut count = 0;
+    for (kind, matrix) in fabrics {
+        let known: Vec<Option<End>> = matrix.ends.iter().map(|(_, gp)| ends.by_gp.get(gp).copied()).collect();
+        let (kind, known_ends, switches) = (*kind, &known, BTreeMap::new());
+        let mut links =
+            Links { kind, matrix, known: known_ends, uncounted: 0, uneven: 0, to_cpus: 0, switches };
+        for from in 0..known.len() {
+            for to in from + 1..known.len() {
+                links.add(from, to, fragment);
+            }
+        }
+        links.tell(fragment);
+        connected.extend(known.iter().flatten().map(|end| end.id));
+        count += links.fabrics();
+    }
     let silent = ends.gpus.iter().filter(|gpu| !connected.contains(gpu)).count();
-    if silent > 0 {
+    if silent > 0 && !is_open {
         fragment.set_nvlink_unknown();
         let text = format!("the file does not tell the NVLinks of {silent} GPUs");
         fragment.note(NoteCode::NvlinksPartlyUnknown, text);
     }
-    if links.fabrics() > 1 {
+    if count > 1 {
         fragment.set_nvlink_unknown();
         let text = "the file does not tell which NVSwitches are linked with each other";
         fragment.note(NoteCode::NvlinksPartlyUnknown, text);
@@ -43,6 +53,7 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
 }
 
 struct Links<'a> {
+    kind: LinkKind,
     matrix: &'a Matrix<'a>,
     known: &'a [Option<End>],
     /// Links whose number does not follow from the rate.
@@ -68,7 +79,7 @@ impl Links<'_> {
             _ => return self.to_cpus += 1,
         };
         self.uneven += usize::from(there != back);
-        let link = nvlink(a.model.or(b.model), a.each.or(b.each), rate);
+        let link = link(self.kind, a.model.or(b.model), a.each.or(b.each), rate);
         self.uncounted += usize::from(link.lanes.is_none());
         fragment.link(a.id, b.id, link);
         for (end, switch) in [(a, b), (b, a)].into_iter().filter(|(_, switch)| switch.is_switch) {
@@ -112,7 +123,7 @@ impl Links<'_> {
     }
 }
 
-/// The info with the rate of one NVLink of a GPU in MB/s, which nvtopo writes where the model of the GPU does not tell it.
+/// The info with the rate of one link of a GPU in MB/s, which nvtopo writes where the model of the GPU does not tell it.
 pub(super) const RATE_OF_EACH: &str = "NVLinkBandwidth";
 
 /// Returns the bandwidth in MB/s that hwloc counts for one link of a model: 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in
@@ -125,30 +136,31 @@ pub(super) fn one(model: Option<u16>) -> u64 {
     }
 }
 
-/// Returns the rate of one NVLink of a GPU, where neither its model nor hwloc's usual one tells it.
+/// Returns the rate of one link of a GPU, where neither its model nor hwloc's usual one tells it.
 pub(super) fn rate_of_each(topology: &Topology, id: NodeId, gpu: &Gpu) -> Option<Bandwidth> {
-    let mut links = topology.links_of(id).filter(|(_, link)| link.kind == LinkKind::NvLink);
-    let (lanes, rate) =
-        links.find_map(|(_, link)| Some((link.lanes.filter(|lanes| *lanes > 0)?, link.rate?)))?;
+    let mut links = topology.links_of(id).filter(|(_, link)| link.kind.is_fabric());
+    let (kind, lanes, rate) =
+        links.find_map(|(_, link)| Some((link.kind, link.lanes.filter(|lanes| *lanes > 0)?, link.rate?)))?;
     let each = rate.bandwidth.as_mb_per_s() / u64::from(lanes);
-    (gpu.pci.device.is_none() && each > 0 && each != one(None)).then(|| Bandwidth::from_mb_per_s(each))
+    let is_told = kind == LinkKind::NvLink && (gpu.pci.device.is_some() || each == one(None));
+    (!is_told && each > 0).then(|| Bandwidth::from_mb_per_s(each))
 }
 
-/// Returns the NVLinks of a pair by their bandwidth together in MB/s, and the model of the GPU at one end or the rate of each
-/// link, where they are known.
-fn nvlink(model: Option<u16>, each: Option<u64>, rate: u64) -> Link {
+/// Returns the links of a pair by their bandwidth together in MB/s, and the model of the GPU at one end or the rate of each link,
+/// where they are known.
+fn link(kind: LinkKind, model: Option<u16>, each: Option<u64>, rate: u64) -> Link {
     let in_range = |lanes: &u16| (1..=rates::MAX_NVLINKS).contains(lanes);
     let one = each.unwrap_or_else(|| one(model));
     let lanes = u16::try_from(rate.saturating_add(one / 2) / one).ok().filter(in_range);
     // A rate that is no whole number of MB/s was cut.
     let cut = if each.is_some() { u64::from(rates::MAX_NVLINKS) } else { 0 };
     let lanes = lanes.filter(|lanes| rate.abs_diff(u64::from(*lanes) * one) <= cut);
-    if let (Some(0x2200..0x2300), Some(lanes)) = (model, lanes) {
+    if let (LinkKind::NvLink, Some(0x2200..0x2300), Some(lanes)) = (kind, model, lanes) {
         // hwloc takes the links of GA102 (RTX A6000, RTX 3090, A40) for those of A100, which are faster.
         return rates::nvlink_rtx(lanes);
     }
     let rate = Rate { bandwidth: Bandwidth::from_mb_per_s(rate), basis: Basis::Reported };
-    Link { lanes, rate: Some(rate), ..Link::new(LinkKind::NvLink) }
+    Link { lanes, rate: Some(rate), ..Link::new(kind) }
 }
 
 #[cfg(test)]
@@ -168,9 +180,9 @@ mod tests {
             (Some(0x1db8), 1_000_000, None),
             (Some(0x1db8), u64::MAX, None),
         ] {
-            assert_eq!(nvlink(model, None, rate).lanes, lanes, "{model:x?} {rate}");
+            assert_eq!(link(LinkKind::NvLink, model, None, rate).lanes, lanes, "{model:x?} {rate}");
         }
-        let bridge = nvlink(Some(0x2230), None, 100_000);
+        let bridge = link(LinkKind::NvLink, Some(0x2230), None, 100_000);
         assert_eq!(
             (bridge.lanes, bridge.rate.map(|rate| rate.bandwidth.as_mb_per_s())),
             (Some(4), Some(56_250))

@@ -3,9 +3,9 @@
 //! PUs are kept in the file's order, so the content of an object is a range of them. Other levels are only traversed.
 //! I/O is read later, by [`super::pci`].
 
-use super::MADE_UP;
 use super::element::Element;
 use super::set::Bitmap;
+use super::{MADE_UP_NUMBER, MADE_UP_OBJECT};
 use crate::cpuset::{CpuSet, MAX_INDEX, NodeSet};
 use crate::error::Result;
 use crate::model::{CacheKind, GroupKind};
@@ -124,7 +124,7 @@ impl<'a> Objects<'a> {
                 self.cores.push(Core { os_index: element.os_index()?, package: ancestors.package });
                 self.descend(element, ancestors)?;
             }
-            "Group" if element.info(MADE_UP).is_some() => self.descend(element, ancestors)?,
+            "Group" if element.is_made_up(MADE_UP_OBJECT) => self.descend(element, ancestors)?,
             "Die" | "Group" => {
                 let kind = match (element.kind(), element.attribute("subtype")) {
                     ("Die", _) => GroupKind::Die,
@@ -138,7 +138,7 @@ impl<'a> Objects<'a> {
                 self.descend(element, ancestors)?;
                 self.groups[place].pus = start..self.pus.len();
             }
-            "NUMANode" if element.info(MADE_UP).is_some() => self.nodes_made_up = true,
+            "NUMANode" if element.is_made_up(MADE_UP_NUMBER) => self.nodes_made_up = true,
             "NUMANode" | "Node" => {
                 let os_index = self.node_number(element)?;
                 let place = self.nodes.len();

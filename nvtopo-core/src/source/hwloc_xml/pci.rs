@@ -8,21 +8,12 @@ use super::super::pci_tree::Port;
 use super::element::Element;
 use super::numa::{Near, Nodes};
 use super::objects::{Objects, Version};
-use super::{MADE_UP, PORT, UPSTREAM};
+use super::{GPU, MADE_UP_ADDRESS, MADE_UP_BUSES, MADE_UP_CLASS, PORT, UPSTREAM};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Link, MAX_DEVICES, PciFacts};
-use crate::source::pci_kind::NVIDIA;
+use crate::source::pci_kind::{self, AMD, Kind, NVIDIA};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The kind of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Gpu,
-    NvSwitch,
-    Nic,
-    Nvme,
-}
 
 /// A device that matters.
 pub(super) struct Device<'a> {
@@ -125,7 +116,7 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
                     let address = root_bus(root)?;
                     let mut devices = Vec::new();
                     reader.below(root, None, &mut devices)?;
-                    let made_up = root.info(MADE_UP).is_some();
+                    let made_up = root.is_made_up(MADE_UP_BUSES);
                     io.hosts.push(Host { address, inferred: false, made_up, near: near.clone(), devices });
                 }
                 _ => {
@@ -198,7 +189,7 @@ impl Reader {
             "Bridge" => {
                 let address = object.address()?;
                 let port = object.info(PORT).filter(|port| *port == UPSTREAM).map(|_| Port::Upstream);
-                if object.info(MADE_UP).is_some() {
+                if object.is_made_up(MADE_UP_ADDRESS) {
                     self.made_up.insert(address);
                 }
                 self.bridges.push(Bridge { address, link: object.link()?, port, above });
@@ -217,15 +208,13 @@ impl Reader {
         }
         let Numbers { class, vendor, model, subsystem } = numbers(object)?;
         let fabric = names.iter().any(|name| name.kind == OsKind::OpenFabrics);
-        let kind = match class {
+        let is_marked = names.iter().any(|name| name.element.info(GPU).is_some());
+        let kind = match pci_kind::kind(class, || vendor == NVIDIA) {
             _ if object.attribute("subtype") == Some("NVSwitch") => Kind::NvSwitch,
-            0x0300 | 0x0302 if vendor == NVIDIA => Kind::Gpu,
-            0x0680 if vendor == NVIDIA => Kind::NvSwitch,
-            // InfiniBand adapters can be among the serial buses.
-            0x0200..=0x02ff | 0x0c06 => Kind::Nic,
-            0x0108 => Kind::Nvme,
-            _ if fabric => Kind::Nic,
-            _ => {
+            _ if is_marked => Kind::Gpu,
+            Some(kind) => kind,
+            None if fabric => Kind::Nic,
+            None => {
                 if let Some(maker) = maker_of_gpu(class, vendor) {
                     let address = object.address()?;
                     let known = self.others.entry(maker).or_default();
@@ -248,14 +237,17 @@ impl Reader {
         if self.count > MAX_DEVICES * 16 {
             return Err(object.error("more PCI devices than any machine has"));
         }
-        if object.info(MADE_UP).is_some() {
+        if object.is_made_up(MADE_UP_ADDRESS) {
             self.made_up.insert(address);
         }
         let (link, gp) = (object.link()?, object.gp());
         // No maker and no chip has the number 0.
         let is_known = |number: &u16| *number != 0;
         let subsystem = subsystem.filter(|board| *board != (0, 0));
+        // hwloc leaves out the last two digits, which are 0 of all these but disks.
+        let has_class = kind != Kind::Nvme && !object.is_made_up(MADE_UP_CLASS);
         let pci = PciFacts {
+            class: has_class.then(|| u32::from(class) << 8),
             vendor: Some(vendor).filter(is_known),
             device: Some(model).filter(is_known),
             subsystem_vendor: subsystem.map(|(vendor, _)| vendor),
@@ -291,7 +283,7 @@ impl Reader {
 /// are no GPUs.
 fn maker_of_gpu(class: u16, vendor: u16) -> Option<&'static str> {
     match (class, vendor) {
-        (0x0300 | 0x0302 | 0x0380 | 0x1200, 0x1002) => Some("AMD"),
+        (0x0300 | 0x0302 | 0x0380 | 0x1200, AMD) => Some("AMD"),
         (0x0300 | 0x0302 | 0x0380, 0x8086) => Some("Intel"),
         _ => None,
     }

@@ -6,7 +6,7 @@ use super::{devices, zones};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode, Provenance};
 use crate::source::text;
-use crate::units::count_of;
+use crate::units::{self, count_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -180,10 +180,8 @@ fn one_node(slices: &[Slice<'_>], topologies: &[&Node]) -> Result<()> {
     let help = "give the objects of one node: kubectl get resourceslices --field-selector spec.nodeName=NAME -o yaml, \
                 kubectl get noderesourcetopologies NAME -o yaml";
     if let Some(second) = nodes.values().nth(1) {
-        let more = nodes.len().saturating_sub(NAMED);
-        let names: Vec<&str> = nodes.keys().copied().take(NAMED).collect();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let text = format!("these are {}: {}{more}", count_of(nodes.len(), "node"), names.join(", "));
+        let names: Vec<String> = nodes.keys().map(|name| (*name).to_owned()).collect();
+        let text = format!("these are {}: {}", count_of(names.len(), "node"), units::listed(&names, NAMED));
         return Err(second.error(text).help(help));
     }
     match (unnamed, nodes.keys().next()) {
@@ -197,5 +195,5 @@ fn one_node(slices: &[Slice<'_>], topologies: &[&Node]) -> Result<()> {
 /// Lists names, each once.
 pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
     let names: BTreeSet<String> = names.collect();
-    crate::units::several(&names.into_iter().collect::<Vec<_>>())
+    units::several(&names.into_iter().collect::<Vec<_>>())
 }

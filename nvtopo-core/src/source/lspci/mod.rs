@@ -24,13 +24,15 @@ pub(super) struct Lspci;
 
 impl TextFormat for Lspci {
     const NAME: &'static str = "the text of lspci";
+    const BEGINNINGS: &'static [&'static str] = &["lspci"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| {
-            let text = plain(&line).0;
-            list::header(text).is_some() || machine::is_sign(text) || drawing::is_sign(&line.text)
-        })
+        text::lines(&text).any(|line| is_sign(&line))
+    }
+
+    fn begins(line: &str) -> bool {
+        text::lines(line).next().is_some_and(|line| is_sign(&line))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -46,6 +48,12 @@ impl TextFormat for Lspci {
         functions.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
         place::fragment(functions)
     }
+}
+
+/// Returns whether a line is one that only this tool writes.
+fn is_sign(line: &Line<'_>) -> bool {
+    let text = plain(line).0;
+    list::header(text).is_some() || machine::is_sign(text) || drawing::is_sign(&line.text)
 }
 
 /// Takes the lines of all forms.

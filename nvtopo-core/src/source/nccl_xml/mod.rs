@@ -15,7 +15,7 @@ mod read;
 mod repair;
 pub(super) mod write;
 
-use super::xml::{self, Document};
+use super::xml::{self, Document, pasted};
 use super::{TextFormat, text};
 use crate::error::Result;
 use crate::model::{Fragment, NoteCode, NoteKind};
@@ -27,6 +27,13 @@ const HEAD: usize = 4 << 10;
 /// The number of bytes in which parts of a file are searched.
 const PASTED_HEAD: usize = 256 << 10;
 
+/// The names of the root elements.
+const ROOT: &str = "system";
+const GRAPHS: &str = "graphs";
+
+/// The words that begin a topology among other lines. A part of one has no such word: it reaches from where other outputs end.
+const BEGINNINGS: [&str; 2] = ["<system version", "<system>"];
+
 /// The text by which NCCL hides the other end of an NVLink; the spelling differs between versions.
 const HIDDEN: &str = "fffffff:";
 
@@ -35,14 +42,16 @@ pub(super) struct NcclXml;
 
 impl TextFormat for NcclXml {
     const NAME: &'static str = "NCCL topology XML";
+    const BEGINNINGS: &'static [&'static str] = &BEGINNINGS;
 
     fn recognizes(bytes: &[u8]) -> bool {
-        root(bytes).as_deref() == Some("system")
+        root(bytes).as_deref() == Some(ROOT)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, note) = text::decode(bytes);
-        let mut fragment = match Document::parse(&text) {
+        let own = whole(&text, ROOT);
+        let mut fragment = match Document::parse(&own) {
             Ok(document) => read::fragment(document.root())?,
             Err(error) => part(&text).unwrap_or(Err(error))?,
         };
@@ -58,14 +67,15 @@ pub(super) struct NcclGraphs;
 
 impl TextFormat for NcclGraphs {
     const NAME: &'static str = "NCCL graph XML";
+    const BEGINNINGS: &'static [&'static str] = &["<graphs"];
 
     fn recognizes(bytes: &[u8]) -> bool {
-        root(bytes).as_deref() == Some("graphs")
+        root(bytes).as_deref() == Some(GRAPHS)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, _) = text::decode(bytes);
-        graphs::fragment(Document::parse(&text)?.root())
+        graphs::fragment(Document::parse(&whole(&text, GRAPHS))?.root())
     }
 }
 
@@ -74,6 +84,7 @@ pub(super) struct PastedXml;
 
 impl TextFormat for PastedXml {
     const NAME: &'static str = "a part of NCCL topology XML";
+    const BEGINNINGS: &'static [&'static str] = &BEGINNINGS;
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]);
@@ -85,6 +96,12 @@ impl TextFormat for PastedXml {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         NcclXml::read(bytes)
     }
+}
+
+/// Returns the document of a root element, where it is whole: other lines may stand around it.
+fn whole<'t>(text: &'t str, root: &str) -> Cow<'t, str> {
+    let start = pasted::start(text, root).filter(|start| text[*start..].contains(&format!("</{root}>")));
+    start.map_or(Cow::Borrowed(text), |start| pasted::document(text, root, start))
 }
 
 /// Returns the name of the root element of a text that starts with one.

@@ -3,15 +3,21 @@
 //! An NVLink names the device at its other end by address and class. Both GPUs of a pair name it; it is one link here.
 
 use super::super::xml::Element;
-use super::read::{Reader, few};
+use super::read::{FoundGpu, Reader};
 use super::{HIDDEN, short};
 use crate::error::Result;
 use crate::ids::{ComputeCapability, PciAddress};
 use crate::model::{
-    Basis, Link, LinkKind, NodeId, NodeKind, NoteCode, NvLinkFar, NvLinkPort, NvSwitch, Rate, rates,
+    Basis, Fragment, Link, LinkKind, NodeId, NodeKind, NoteCode, NvLinkFar, NvLinkPort, NvSwitch, Rate, rates,
 };
-use crate::units::Bandwidth;
-use std::collections::BTreeMap;
+use crate::units::{Bandwidth, count_of, several};
+use petgraph::unionfind::UnionFind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The attribute of a `gpu` of which it is unknown whether it has NVLinks, and its value: nvtopo writes them. NCCL skips what it
+/// does not know.
+pub(super) const NVLINKS: &str = "nvlinks";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// The most links between two devices; more is damage.
 const MAX_COUNT: u16 = 64;
@@ -197,16 +203,30 @@ fn tell(reader: &mut Reader<'_>, seen: &Seen) {
         let text = "the file does not tell which GPUs NVLink connects: NCCL asks the driver for them";
         fragment.note(NoteCode::NvlinksUnknown, text);
     }
+    let is_open = |gpu: &FoundGpu<'_>| gpu.element.is_some_and(|own| own.attribute(NVLINKS) == Some(UNKNOWN));
+    let open = reader.gpus.iter().filter(|gpu| is_open(gpu)).count();
+    if open > 0 {
+        fragment.set_nvlink_unknown();
+    }
+    if open > 0 && reader.gpus.len() > 1 {
+        let text = format!("the file says that it is unknown whether {} have NVLinks", count_of(open, "GPU"));
+        fragment.note(NoteCode::NvlinksUnknown, text);
+    }
+    if fabrics(fragment) > 1 {
+        fragment.set_nvlink_unknown();
+        let text = "the file does not tell which NVSwitches are linked with each other";
+        fragment.note(NoteCode::NvlinksPartlyUnknown, text);
+    }
     if !seen.own.is_empty() {
         fragment.set_nvlink_unknown();
         let text = format!(
             "the NVLinks of the GPUs at {} lead to these GPUs themselves: a virtual machine hides the other end",
-            few(seen.own.iter().cloned()),
+            several(&seen.own),
         );
         fragment.note(NoteCode::NvlinksUnknown, text);
     }
     if !seen.absent.is_empty() {
-        let absent = few(seen.absent.iter().cloned());
+        let absent = several(&seen.absent);
         let text = format!("NVLinks lead to GPUs that are not in the file: {absent}");
         fragment.note(NoteCode::NvlinksPartlyUnknown, text);
     }
@@ -234,6 +254,17 @@ fn tell(reader: &mut Reader<'_>, seen: &Seen) {
     }
 }
 
-fn capability_of(fragment: &mut crate::model::Fragment, gpu: NodeId) -> Option<ComputeCapability> {
+/// Returns the number of sets of NVSwitches that share no GPU.
+fn fabrics(fragment: &Fragment) -> usize {
+    let is_switch = |id: &NodeId| matches!(fragment.nodes[id.index()].kind, NodeKind::NvSwitch(_));
+    let (mut sets, mut switches) = (UnionFind::new(fragment.nodes.len()), Vec::new());
+    for (a, b, _) in fragment.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink) {
+        sets.union(a.index(), b.index());
+        switches.extend([*a, *b].into_iter().filter(is_switch));
+    }
+    switches.into_iter().map(|switch| sets.find(switch.index())).collect::<BTreeSet<usize>>().len()
+}
+
+fn capability_of(fragment: &mut Fragment, gpu: NodeId) -> Option<ComputeCapability> {
     fragment.node_mut(gpu).as_gpu().and_then(|gpu| gpu.compute_capability)
 }

@@ -1,5 +1,6 @@
 //! The elements of NCCL's topology as nodes of the graph: `cpu` is a NUMA node, `pci` a switch or a device.
 
+use super::super::pci_kind::is_amd;
 use super::super::xml::Element;
 use super::{nvlink, short};
 use crate::cpuset::CpuSet;
@@ -9,7 +10,7 @@ use crate::model::{
     Basis, CpuMake, Fragment, Gpu, Link, LinkKind, Nic, NodeId, NodeKind, NoteCode, NoteKind, NumaNode,
     NvSwitch, PciFacts, PcieSwitch, Provenance, Rate, Stated, rates,
 };
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The highest number of a NUMA node.
@@ -35,7 +36,7 @@ pub(super) struct Reader<'d> {
     /// NVSwitches by address; those that are hidden are one without.
     pub(super) switches: BTreeMap<Option<PciAddress>, NodeId>,
     pub(super) by_address: BTreeMap<PciAddress, NodeId>,
-    /// The names of NICs, each with how many had it so far.
+    /// The names of NICs, each with the last number that another of that name got.
     names: BTreeMap<String, usize>,
     unknown: Vec<PciAddress>,
     unknown_width: usize,
@@ -105,7 +106,7 @@ impl<'d> Reader<'d> {
                 "the file describes {} hosts (host_hash); the first, {}, was read, and the others were left out: {}",
                 hosts.len(),
                 host_name(*first),
-                few(others.iter().map(|host| host_name(*host))),
+                several(&others.iter().map(|host| host_name(*host)).collect::<Vec<_>>()),
             );
             self.fragment.note(NoteCode::DeviceLeftOut, text);
         }
@@ -243,16 +244,15 @@ impl<'d> Reader<'d> {
         let mut gpu = Gpu { address: Some(address), pci: facts, cpus: place.cpus.clone(), ..Gpu::default() };
         let mut dev = None;
         if let Some(element) = element {
-            let mut attributes = attributes(element);
+            let attributes = attributes(element);
             dev = attributes.get("dev").and_then(|dev| dev.trim().parse().ok());
             // AMD's number is that of compute units.
-            let is_amd = gpu.pci.vendor == Some(0x1002) || attributes.contains_key("gcn");
-            let capability = attributes.get("sm").filter(|_| !is_amd).and_then(|sm| capability(sm));
-            if capability.is_some() {
+            let capability = attributes.get("sm").and_then(|sm| capability(sm));
+            gpu.nccl = Some(attributes);
+            gpu.compute_capability = capability.filter(|_| !is_amd(&gpu));
+            if let (Some(_), Some(attributes)) = (gpu.compute_capability, &mut gpu.nccl) {
                 attributes.remove("sm");
             }
-            gpu.compute_capability = capability;
-            gpu.nccl = Some(attributes);
         }
         let id = self.fragment.add(parent, gpu);
         self.fragment.link(id, parent, link);
@@ -343,13 +343,14 @@ impl<'d> Reader<'d> {
 
     /// Returns a name that no other adapter has.
     fn unique(&mut self, name: &str) -> String {
-        let count = self.names.entry(name.to_owned()).or_default();
-        *count += 1;
-        let own = if *count == 1 { name.to_owned() } else { format!("{name}.{count}") };
-        if own == name || !self.names.contains_key(&own) {
-            return own;
+        let mut own = name.to_owned();
+        while self.names.contains_key(&own) {
+            let count = self.names.entry(name.to_owned()).or_default();
+            *count += 1;
+            own = format!("{name}.{count}");
         }
-        self.unique(&own)
+        self.names.insert(own.clone(), 1);
+        own
     }
 
     fn pcie(&mut self, pci: Element<'d>) -> Result<Link> {
@@ -405,7 +406,7 @@ impl<'d> Reader<'d> {
         if !self.unknown.is_empty() {
             let text = format!(
                 "the file does not tell what the PCI devices {} are: they stand as PCIe switches with nothing below",
-                few(self.unknown.iter().map(PciAddress::to_string)),
+                several(&self.unknown.iter().map(PciAddress::to_string).collect::<Vec<_>>()),
             );
             self.fragment.note(NoteCode::Unknown, text);
         }
@@ -466,13 +467,6 @@ fn host(cpu: Element<'_>) -> Option<&str> {
 
 fn host_name(host: Option<&str>) -> String {
     host.map_or_else(|| "one without a hash".to_owned(), |hash| format!("0x{}", short(hash)))
-}
-
-/// Lists the first of several names.
-pub(super) fn few(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    let shown = names.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 4 { format!("{shown} and {} more", names.len() - 4) } else { shown }
 }
 
 fn address(pci: Element<'_>) -> Result<PciAddress> {

@@ -7,10 +7,13 @@
 //! Source: `ncclTopoAddCpu`, `ncclTopoAddPci`, `ncclTopoAddGpu` and `ncclTopoAddNet` in NCCL's `src/graph/topo.cc`, and
 //! `src/graph/xml.cc`.
 
+use super::super::losses;
 use super::super::make;
+use super::super::pci_kind::is_amd;
 use super::super::writers::{WriteOptions, Written};
 use super::element::{MAX_VALUE, Xml};
 use super::links;
+use super::nvlink::{NVLINKS, UNKNOWN};
 use super::read::LANES;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
@@ -54,8 +57,25 @@ pub(in super::super) fn write(topology: &Topology, options: &WriteOptions) -> Re
     for text in writer.assumed {
         written.note(Note::new(NoteCode::Unknown, text));
     }
+    losses::note(topology, "NCCL's file", &LOST, &mut written);
     Ok(written)
 }
+
+/// The facts that NCCL does not ask for.
+const LOST: [losses::Facts; 12] = [
+    losses::MODELS,
+    losses::UUIDS,
+    losses::VERSIONS,
+    losses::GPU_MEMORY,
+    losses::MIG,
+    losses::NODE_MEMORY,
+    losses::CORES,
+    losses::NIC_PORTS,
+    losses::DISKS,
+    losses::MEASURED,
+    losses::P2P,
+    losses::ACS,
+];
 
 fn nothing(topology: &Topology) -> Error {
     let error = Error::request("the machine has no GPU, so there is nothing that NCCL could use");
@@ -302,7 +322,9 @@ impl<'t> Writer<'t> {
             }
             return;
         }
-        let pci = self.pci(id, &nic.pci, Some(0x02_0000));
+        // By this class NCCL knows adapters that no name tells: some are among the serial buses.
+        let class = nic.pci.class.filter(|class| is_nccl || class >> 16 == 0x02);
+        let pci = self.pci(id, &PciFacts { class, ..nic.pci.clone() }, Some(0x02_0000));
         let same = out.last_mut().filter(|last| last.value("busid") == pci.value("busid"));
         match (same.and_then(|last| last.children.first_mut()), net) {
             (Some(nics), Some(net)) => nics.children.push(net),
@@ -390,6 +412,12 @@ impl<'t> Writer<'t> {
     fn gpu(&mut self, id: NodeId, gpu: &Gpu) -> Xml {
         let mut own = gpu.nccl.clone().unwrap_or_default();
         own.entry("dev".to_owned()).or_insert_with(|| gpu.index.to_string());
+        let is_linked = self.topology.links_of(id).any(|(_, link)| link.kind.is_fabric());
+        if self.topology.nvlink_known() {
+            own.remove(NVLINKS);
+        } else if gpu.nccl.is_none() && !is_linked {
+            own.insert(NVLINKS.to_owned(), UNKNOWN.to_owned());
+        }
         let capability = gpu.compute_capability.or_else(|| make::gpu(gpu.model.as_deref()?));
         match capability.filter(|_| !is_amd(gpu)) {
             Some(sm) => _ = own.insert("sm".to_owned(), (sm.major * 10 + sm.minor).to_string()),
@@ -451,11 +479,6 @@ fn fill(element: &mut Xml, mut attributes: BTreeMap<String, String>, order: &[&s
 /// Returns true for what NCCL's tree of PCI devices holds, and for host bridges, which it does not.
 const fn on_bus(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::HostBridge(_) | NodeKind::PcieSwitch(_) | NodeKind::Gpu(_) | NodeKind::Nic(_))
-}
-
-/// Returns true for a GPU of AMD.
-pub(super) fn is_amd(gpu: &Gpu) -> bool {
-    gpu.pci.vendor == Some(0x1002) || gpu.nccl.as_ref().is_some_and(|own| own.contains_key("gcn"))
 }
 
 /// Returns the speed of a PCIe link in the kernel's spelling, and its lanes.

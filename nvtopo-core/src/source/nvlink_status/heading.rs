@@ -1,6 +1,7 @@
 //! Lines that begin what `nvidia-smi` says of a GPU, and lines that say why it says nothing.
 
 use crate::model::GpuInstance;
+use crate::source::plain::{is_number, number};
 use crate::source::text::Line;
 
 /// `GPU 0: NVIDIA RTX A6000 (UUID: GPU-5baec991-…)`; older drivers leave the UUID out. A verdict may follow in the
@@ -36,13 +37,13 @@ const VERDICTS: [&str; 3] = ["Device does not", "NVML: ", "Unable to retrieve"];
 
 /// Returns a line without what mail and comments put before it.
 pub(super) fn plain<'a>(line: &'a Line<'_>) -> &'a str {
-    line.text.trim_start_matches([' ', '\t', '>', '#', '*', '|']).trim_end()
+    super::super::plain::plain(line).0
 }
 
 /// Returns whether a line is a heading with a number that no GPU has.
 pub(super) fn is_heading_of_nobody(line: &Line<'_>) -> bool {
     let index = plain(line).strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
-    index.is_some_and(|(index, _)| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
+    index.is_some_and(|(index, _)| is_number(index))
 }
 
 pub(super) fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {
@@ -51,12 +52,18 @@ pub(super) fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {
     let found = verdict(rest);
     let end = VERDICTS.iter().filter_map(|words| rest.find(words)).min().filter(|_| found.is_some());
     let rest = &rest[..end.unwrap_or(rest.len())];
-    let (model, uuid) = match rest.rsplit_once("(UUID: ") {
-        Some((model, uuid)) => (model, Some(uuid.trim_end_matches([' ', ')', ':', '-', ',']))),
-        None => (rest, None),
+    let (model, uuid) = match rest.rsplit_once("UUID:") {
+        Some((model, uuid)) => (model, Some(uuid.trim().trim_end_matches([' ', ')', ':', '-', ',']))),
+        None => (without_cut(rest), None),
     };
     let model = model.trim_end_matches([' ', '(', ':', '-', ',']).trim();
     Some(Heading { index, model, uuid: uuid.filter(|uuid| !uuid.is_empty()), verdict: found })
+}
+
+/// Returns a name without the start of `(UUID: …` at its end, where a text was cut or a line broken.
+fn without_cut(name: &str) -> &str {
+    let (before, last) = name.trim_end().rsplit_once('(').unwrap_or((name, "U"));
+    if !last.is_empty() && "UUID".starts_with(last) && before.len() < name.len() { before } else { name }
 }
 
 /// Reads `MIG 1g.10gb     Device  0: (UUID: MIG-…)`, which stands below its GPU.
@@ -78,14 +85,6 @@ pub(super) fn instance(line: &Line<'_>) -> Option<GpuInstance> {
     })
 }
 
-/// Returns whether a text is an ellipsis, in brackets or not, or a word that people write for one.
-pub(super) fn is_ellipsis(text: &str) -> bool {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || "[](){}<>-#*/".contains(c));
-    text == "\u{2026}"
-        || text.len() > 1 && text.bytes().all(|byte| byte == b'.')
-        || matches!(text, "snip" | "snipped" | "cut" | "truncated")
-}
-
 /// Returns whether a line begins the status of a link and does not complete it.
 pub(super) fn is_torn(line: &Line<'_>) -> bool {
     let text = plain(line);
@@ -104,9 +103,4 @@ pub(super) fn is_torn(line: &Line<'_>) -> bool {
         .strip_prefix("GPU")
         .is_some_and(|rest| rest.trim_matches([' ', ':']).bytes().all(|byte| byte.is_ascii_digit()));
     begins || heading || matches!(text, "L" | "Li" | "Lin")
-}
-
-pub(super) fn number(text: &str) -> Option<u32> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok()).flatten()
 }

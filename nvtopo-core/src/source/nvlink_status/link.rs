@@ -1,7 +1,8 @@
 //! The state of a link, and what other questions of `nvidia-smi nvlink` tell of it.
 
-use super::heading::{number, plain};
+use super::heading::plain;
 use crate::ids::PciAddress;
+use crate::source::plain::{is_number, number};
 use crate::source::text::Line;
 use crate::units::Bandwidth;
 use std::fmt;
@@ -111,8 +112,7 @@ pub(super) fn other<'l>(line: &'l Line<'_>) -> Option<(u32, Other<'l>)> {
     let other = match told {
         "true" | "false" => Other::Capability(what, told == "true"),
         _ if what.to_ascii_lowercase().contains("error") => {
-            let digits = !told.is_empty() && told.bytes().all(|byte| byte.is_ascii_digit());
-            Other::Errors(what, digits.then(|| told.parse().ok()).flatten()?)
+            Other::Errors(what, told.parse().ok().filter(|_| is_number(told))?)
         }
         _ => return None,
     };

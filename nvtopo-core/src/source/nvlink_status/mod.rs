@@ -13,11 +13,12 @@ mod remotes;
 use super::TextFormat;
 use super::common::{NVLINKS_OF_FILE, note_links_down};
 use super::gpu_notes;
+use super::plain::is_ellipsis;
 use super::text::{self, Line};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, GpuInstance, MAX_DEVICES, MigMode, NodeId, Note, NoteCode, Provenance};
-use heading::{Heading, Verdict, gpu, instance, is_ellipsis, is_heading_of_nobody, is_torn, plain, verdict};
+use heading::{Heading, Verdict, gpu, instance, is_heading_of_nobody, is_torn, plain, verdict};
 use link::{Other, State, has_status, other, state};
 use notes::listed;
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,9 +216,13 @@ impl Status {
     fn fragment(mut self) -> Fragment {
         let mut fragment = Fragment::new(Provenance::Smi);
         fragment.set_nvlink_unknown();
-        let is_up = |status: &GpuStatus| status.links.values().any(|state| state.up() == Some(true));
-        let ends_known = self.gpus.values().all(|status| !is_up(status) || !status.remotes.is_empty());
-        if self.gpus.len() >= 2 && self.gpus.values().any(is_up) && !ends_known {
+        // Where all links are down, or there are none, nothing is left to tell.
+        let is_open = |(index, status): (&u32, &GpuStatus)| {
+            let is_up = status.links.values().any(|state| state.up() == Some(true));
+            let is_silent = status.links.is_empty() && !self.judged.contains(index);
+            (is_up || is_silent) && status.remotes.is_empty()
+        };
+        if self.gpus.len() >= 2 && self.gpus.iter().any(is_open) {
             self.note(NoteCode::NvlinksUnknown, NVLINKS_OF_FILE.to_owned());
         }
         self.place();

@@ -7,7 +7,7 @@ use crate::ids::PciAddress;
 use crate::model::{
     Fragment, LinkLayer, MAX_DEVICES, Nic, NodeId, Note, NoteCode, PortState, Provenance, Stated,
 };
-use crate::units::{Bandwidth, count_of};
+use crate::units::{Bandwidth, count_of, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most ports of a device that are believed; real ones have two at most, switches some dozens.
@@ -26,10 +26,41 @@ pub(super) struct Port {
     pub(super) bond: Option<String>,
 }
 
+/// A tool that names RDMA devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tool {
+    Ibdev2netdev,
+    /// `rdma link` and `rdma dev`.
+    Rdma,
+    /// And `ibstatus` and `ibv_devinfo`.
+    Ibstat,
+    ShowGids,
+    Mst,
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ibdev2netdev => "ibdev2netdev",
+            Self::Rdma => "rdma",
+            Self::Ibstat => "ibstat",
+            Self::ShowGids => "show_gids",
+            Self::Mst => "mst status",
+        }
+    }
+
+    /// Returns whether it lists all RDMA devices of a machine.
+    fn lists_all(self) -> bool {
+        matches!(self, Self::Ibdev2netdev | Self::Rdma | Self::Ibstat)
+    }
+}
+
 /// An adapter: an RDMA device, or an interface of which no RDMA device is known.
 #[derive(Clone, Default)]
 pub(super) struct Adapter {
     pub(super) rdma: Option<String>,
+    /// The tool that tells of the RDMA device.
+    tool: Option<Tool>,
     pub(super) address: Option<PciAddress>,
     pub(super) model: Option<String>,
     pub(super) driver: Option<String>,
@@ -50,7 +81,10 @@ impl Adapter {
 #[derive(Default)]
 pub(super) struct Adapters {
     all: Vec<Adapter>,
-    by_rdma: BTreeMap<String, usize>,
+    /// The number of different ones among them.
+    count: usize,
+    /// What each tool says of a device stands apart until all is read.
+    by_rdma: BTreeMap<String, BTreeMap<Tool, usize>>,
     /// The adapters that were asked for by one of these.
     by_interface: BTreeMap<String, usize>,
     by_address: BTreeMap<PciAddress, usize>,
@@ -69,14 +103,15 @@ impl Adapters {
         }
     }
 
-    /// Returns the adapter of an RDMA device.
-    pub(super) fn of_rdma(&mut self, name: &str, at: Place) -> Result<&mut Adapter> {
-        let place = if let Some(place) = self.by_rdma.get(name) {
+    /// Returns the adapter of an RDMA device, as a tool tells of it.
+    pub(super) fn of_rdma(&mut self, tool: Tool, name: &str, at: Place) -> Result<&mut Adapter> {
+        let known = self.by_rdma.get(name);
+        let place = if let Some(place) = known.and_then(|known| known.get(&tool)) {
             *place
         } else {
-            let place = self.add(at)?;
-            self.by_rdma.insert(name.to_owned(), place);
-            self.all[place].rdma = Some(name.to_owned());
+            let place = self.add(at, known.is_none())?;
+            (self.all[place].rdma, self.all[place].tool) = (Some(name.to_owned()), Some(tool));
+            self.by_rdma.entry(name.to_owned()).or_default().insert(tool, place);
             place
         };
         Ok(&mut self.all[place])
@@ -94,7 +129,7 @@ impl Adapters {
         let place = if let Some(place) = known {
             place
         } else {
-            let place = self.add(at)?;
+            let place = self.add(at, true)?;
             if let Some(interface) = interface {
                 self.all[place].port(None).interfaces.push(interface.to_owned());
                 self.by_interface.insert(interface.to_owned(), place);
@@ -109,8 +144,9 @@ impl Adapters {
         Ok(own)
     }
 
-    fn add(&mut self, at: Place) -> Result<usize> {
-        if self.all.len() >= MAX_DEVICES {
+    fn add(&mut self, at: Place, is_new: bool) -> Result<usize> {
+        self.count += usize::from(is_new);
+        if self.count > MAX_DEVICES {
             let text = format!("it names more than {MAX_DEVICES} adapters");
             return Err(Error::input(text).at(at.line, at.column));
         }
@@ -118,17 +154,45 @@ impl Adapters {
         Ok(self.all.len() - 1)
     }
 
-    /// Joins the adapters that turned out to be one, by interface and by place: `ethtool` may stand before the tool that
-    /// tells the RDMA device.
+    /// Notes the RDMA devices that one tool lists and another does not.
+    fn note_missing(&mut self) {
+        let mut lists: BTreeMap<Tool, BTreeSet<&str>> = BTreeMap::new();
+        for (name, tools) in &self.by_rdma {
+            for tool in tools.keys().filter(|tool| tool.lists_all()) {
+                lists.entry(*tool).or_default().insert(name);
+            }
+        }
+        let mut texts = Vec::new();
+        for (tool, names) in &lists {
+            for (other, known) in lists.iter().filter(|(other, _)| *other != tool) {
+                let missing: Vec<String> = names.difference(known).map(|name| (*name).to_owned()).collect();
+                if !missing.is_empty() {
+                    let (tool, other) = (tool.name(), other.name());
+                    texts.push(format!("{tool} lists {}, and {other} does not", several(&missing)));
+                }
+            }
+        }
+        for text in texts {
+            self.note(NoteCode::OneSourceOnly, text);
+        }
+    }
+
+    /// Joins the adapters that turned out to be one, by RDMA device, by interface and by place: `ethtool` may stand before
+    /// the tool that tells the RDMA device.
     fn join(&mut self) {
+        self.note_missing();
+        let mut conflicts = Vec::new();
+        let mut devices: BTreeMap<String, usize> = BTreeMap::new();
         let (named, bare): (Vec<Adapter>, Vec<Adapter>) =
             std::mem::take(&mut self.all).into_iter().partition(|own| own.rdma.is_some());
         let (mut by_interface, mut by_address) = (BTreeMap::new(), BTreeMap::new());
         for own in named.into_iter().chain(bare) {
             let interfaces = || own.ports.values().flat_map(|port| &port.interfaces);
             let place = |name: &String| by_interface.get(name).copied();
-            let known = interfaces().find_map(place).or_else(|| by_address.get(&own.address?).copied());
-            let known = known.filter(|_| own.rdma.is_none());
+            let known = match &own.rdma {
+                Some(rdma) => devices.get(rdma).copied(),
+                None => interfaces().find_map(place).or_else(|| by_address.get(&own.address?).copied()),
+            };
             let place = known.unwrap_or(self.all.len());
             for name in interfaces() {
                 by_interface.entry(name.clone()).or_insert(place);
@@ -136,10 +200,19 @@ impl Adapters {
             if let Some(address) = own.address {
                 by_address.entry(address).or_insert(place);
             }
+            if let Some(rdma) = &own.rdma {
+                devices.entry(rdma.clone()).or_insert(place);
+            }
             match self.all.get_mut(place) {
-                Some(other) => fill(other, own),
+                Some(other) => {
+                    conflicts.extend(conflict(other, &own));
+                    fill(other, own);
+                }
                 None => self.all.push(own),
             }
+        }
+        for text in conflicts {
+            self.note(NoteCode::SourcesDisagree, text);
         }
     }
 
@@ -197,6 +270,37 @@ fn chosen(adapter: &Adapter) -> (Option<u32>, Port, Option<Note>) {
         Note::new(NoteCode::Inferred, text)
     });
     (number, port, note)
+}
+
+/// Returns what two tools say differently of a device, which one machine does not show at one time.
+fn conflict(base: &Adapter, other: &Adapter) -> Option<String> {
+    let (rdma, tools) = (other.rdma.as_ref()?, base.tool.zip(other.tool)?);
+    let mut facts: Vec<String> = Vec::new();
+    let mut compare = |fact: &str, own: Option<String>, others: Option<String>| {
+        if let Some((own, others)) = own.zip(others).filter(|(own, others)| own != others) {
+            facts.push(format!("{fact} {own} and {others}"));
+        }
+    };
+    let address = |own: &Adapter| own.address.map(|address| address.to_string());
+    compare("PCI address", address(base), address(other));
+    compare("firmware", base.firmware.clone(), other.firmware.clone());
+    // Only the kernel's type of the chip is written alike by all.
+    let chip = |own: &Adapter| own.model.clone().filter(|model| model.starts_with("MT"));
+    compare("type", chip(base), chip(other));
+    for (number, port) in &base.ports {
+        let Some(others) = other.ports.get(number) else { continue };
+        let state = |port: &Port| port.state.map(|state| state.word().to_owned());
+        compare("state", state(port), state(others));
+        let layer = |port: &Port| port.link_layer.map(|layer| layer.word().to_owned());
+        compare("link layer", layer(port), layer(others));
+    }
+    let (one, two) = (tools.0.name(), tools.1.name());
+    (!facts.is_empty()).then(|| {
+        let facts = facts.join("; ");
+        format!(
+            "{rdma}: {one} and {two} disagree, as of two machines or two moments: {facts}; the first is taken"
+        )
+    })
 }
 
 fn fill(base: &mut Adapter, other: Adapter) {

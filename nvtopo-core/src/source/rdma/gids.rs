@@ -1,7 +1,7 @@
 //! `show_gids`: a line for each address of a port, with the interface that has it. Only names are read from it: addresses
 //! change, and are nobody else's business.
 
-use super::adapters::{Adapters, port_number, set_interface};
+use super::adapters::{Adapters, Tool, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::Result;
 use crate::model::{LinkLayer, NoteCode};
@@ -11,7 +11,8 @@ pub(super) fn is_sign(text: &str) -> bool {
     is_heading(text) || row(text).is_some() || found(text).is_some()
 }
 
-fn is_heading(text: &str) -> bool {
+/// Returns whether a line names the columns of its table.
+pub(super) fn is_heading(text: &str) -> bool {
     let mut words = text.split_whitespace();
     ["DEV", "PORT", "INDEX", "GID"].into_iter().all(|name| words.next() == Some(name))
 }
@@ -63,7 +64,7 @@ impl Gids {
         let is_version = |word: &&&str| word.strip_prefix('v').is_some_and(|rest| rest.len() == 1);
         let version = words[4..].iter().find(is_version).copied();
         let interface = version.and_then(|_| words.last()).filter(|word| Some(**word) != version);
-        let port = adapters.of_rdma(words[0], at)?.port(Some(number));
+        let port = adapters.of_rdma(Tool::ShowGids, words[0], at)?.port(Some(number));
         // The first version is that of InfiniBand as well.
         if version == Some("v2") {
             port.link_layer.get_or_insert(LinkLayer::Ethernet);

@@ -1,7 +1,7 @@
 //! `ibdev2netdev`: `mlx5_0 port 1 ==> ib0 (Up)`, and with `-v` the place, type and firmware of the device before, and the
 //! state of the port.
 
-use super::adapters::{Adapters, port_number, set_interface};
+use super::adapters::{Adapters, Tool, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::Result;
 use crate::ids::PciAddress;
@@ -42,7 +42,7 @@ pub(super) fn feed(text: &str, at: Place, adapters: &mut Adapters) -> Result<boo
     let Some(number) = port_number(number) else {
         return Err(at.error(text, port, format!("'{number}' is no number of a port")));
     };
-    let adapter = adapters.of_rdma(name, at)?;
+    let adapter = adapters.of_rdma(Tool::Ibdev2netdev, name, at)?;
     adapter.address = adapter.address.or(address);
     if let Some((hca, rest)) = device.split_once('(').and_then(|(_, rest)| rest.split_once(" - ")) {
         adapter.model.get_or_insert_with(|| hca.trim().to_owned());

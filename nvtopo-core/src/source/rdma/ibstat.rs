@@ -1,6 +1,7 @@
 //! `ibstat`, `ibstatus` and `ibv_devinfo`: a heading for each device or port, and fields below.
 
-use super::adapters::{Adapters, gigabits, port_number};
+use super::super::plain::is_number;
+use super::adapters::{Adapters, Tool, gigabits, port_number};
 use super::{Place, is_name};
 use crate::error::Result;
 use crate::model::{LinkLayer, PortState};
@@ -65,20 +66,20 @@ impl Blocks {
         };
         match heading(text) {
             Some(Heading::Device(device)) => {
-                adapters.of_rdma(device, at)?;
+                adapters.of_rdma(Tool::Ibstat, device, at)?;
                 *self = Self { device: Some(device.to_owned()), ..Self::default() };
                 return Ok(true);
             }
             Some(Heading::PortOf(device, port)) => {
                 let port = number(port)?;
-                adapters.of_rdma(device, at)?.port(Some(port));
+                adapters.of_rdma(Tool::Ibstat, device, at)?.port(Some(port));
                 *self = Self { device: Some(device.to_owned()), port: Some(port), lanes: None };
                 return Ok(true);
             }
             Some(Heading::Port(port)) => {
                 let Some(device) = &self.device else { return Ok(false) };
                 let port = number(port)?;
-                adapters.of_rdma(device, at)?.port(Some(port));
+                adapters.of_rdma(Tool::Ibstat, device, at)?.port(Some(port));
                 (self.port, self.lanes) = (Some(port), None);
                 return Ok(true);
             }
@@ -89,10 +90,10 @@ impl Blocks {
         };
         let value = value.trim();
         let first = value.split_whitespace().next().unwrap_or_default();
-        let adapter = adapters.of_rdma(device, at)?;
+        let adapter = adapters.of_rdma(Tool::Ibstat, device, at)?;
         match name.trim() {
             "CA type" if !value.is_empty() => _ = adapter.model.get_or_insert_with(|| value.to_owned()),
-            "vendor_part_id" if first.bytes().all(|byte| byte.is_ascii_digit()) && !first.is_empty() => {
+            "vendor_part_id" if is_number(first) => {
                 // As the kernel names the types of this maker.
                 adapter.model.get_or_insert_with(|| format!("MT{first}"));
             }

@@ -1,6 +1,6 @@
 //! `rdma -j link` and `rdma -j dev`: a list of ports, or of devices.
 
-use super::adapters::{Adapters, port_number, set_interface};
+use super::adapters::{Adapters, Tool, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::{Error, Result};
 use crate::model::{LinkLayer, PortState};
@@ -31,7 +31,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Adapters> {
         let Some(name) = text("ifname").filter(|name| is_name(name)) else {
             return Err(Error::input(format!("entry {} names no device", place + 1)).at(1, 1));
         };
-        let adapter = adapters.of_rdma(name, at)?;
+        let adapter = adapters.of_rdma(Tool::Rdma, name, at)?;
         if let Some(firmware) = text("fw") {
             adapter.firmware.get_or_insert_with(|| firmware.to_owned());
         }

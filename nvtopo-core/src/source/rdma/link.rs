@@ -1,7 +1,7 @@
 //! `rdma link` and `rdma dev`, of all versions: `link mlx5_0/1 state ACTIVE physical_state LINK_UP netdev eth0`, and
 //! `0: mlx5_0: node_type ca fw 16.35.2000 …`. With `-d` more words follow.
 
-use super::adapters::{Adapters, port_number, set_interface};
+use super::adapters::{Adapters, Tool, port_number, set_interface};
 use super::{Place, is_name};
 use crate::error::Result;
 use crate::model::{LinkLayer, PortState};
@@ -49,7 +49,7 @@ pub(super) fn feed(text: &str, at: Place, adapters: &mut Adapters) -> Result<boo
     match said(text) {
         None => return Ok(false),
         Some(Said::Device(name, rest)) => {
-            let adapter = adapters.of_rdma(name, at)?;
+            let adapter = adapters.of_rdma(Tool::Rdma, name, at)?;
             if let Some(firmware) = value(&rest, "fw") {
                 adapter.firmware.get_or_insert(firmware);
             }
@@ -59,7 +59,7 @@ pub(super) fn feed(text: &str, at: Place, adapters: &mut Adapters) -> Result<boo
                 return Err(at.error(text, port, format!("'{port}' is no number of a port")));
             };
             let netdev = value(&rest, "netdev");
-            let port = adapters.of_rdma(name, at)?.port(Some(number));
+            let port = adapters.of_rdma(Tool::Rdma, name, at)?.port(Some(number));
             port.state = port.state.or_else(|| PortState::of_tool(&value(&rest, "state")?));
             // The kernel names a subnet of InfiniBand alone.
             let layer = if rest.contains(&"subnet_prefix") {

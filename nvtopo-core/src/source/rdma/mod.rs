@@ -14,6 +14,7 @@ mod link;
 mod mst;
 
 use super::TextFormat;
+use super::folder::check_prompts;
 use super::plain::{is_ellipsis, plain};
 use super::text::{self, Line};
 use crate::error::{Error, Result};
@@ -50,8 +51,17 @@ impl TextFormat for RdmaTools {
         })
     }
 
+    /// Lines of tables name their tool only above them, where people leave it out.
+    fn begins(line: &str) -> bool {
+        text::lines(line).next().is_some_and(|line| {
+            let text = plain(&line).0;
+            ibdev2netdev::is_sign(text) || link::is_sign(text) || gids::is_heading(text)
+        })
+    }
+
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
+        check_prompts(&text)?;
         let mut reader = Reader::default();
         for line in text::lines(&text) {
             reader.feed(&line)?;

@@ -1,7 +1,7 @@
 //! `mst status -v`: the table of PCI devices, with the RDMA device, interfaces and NUMA node of each.
 
 use super::super::plain::number;
-use super::adapters::{Adapters, set_interface};
+use super::adapters::{Adapters, Tool, set_interface};
 use super::{Place, is_name};
 use crate::cpuset::MAX_INDEX;
 use crate::error::Result;
@@ -39,7 +39,7 @@ impl Mst {
         let rdma = rest.first().filter(|word| !word.starts_with("net-") && number(word).is_none());
         let rdma = rdma.filter(|word| is_name(word) && **word != "-1");
         let adapter = match rdma {
-            Some(rdma) => adapters.of_rdma(rdma, at)?,
+            Some(rdma) => adapters.of_rdma(Tool::Mst, rdma, at)?,
             None => adapters.of_interface(None, Some(address), at)?,
         };
         adapter.address = adapter.address.or(Some(address));

@@ -4,6 +4,7 @@ use super::words::{Field, expand, find, is_template};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::MAX_DEVICES;
+use crate::source::plain;
 
 /// More links than any pair of GPUs has.
 const MOST_LINKS: i32 = 64;
@@ -103,8 +104,7 @@ fn minor(file: &str) -> Option<u32> {
 }
 
 fn number(file: &str, name: &str) -> Option<u32> {
-    let digits = file.rsplit('/').next()?.strip_prefix(name)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    plain::number(file.rsplit('/').next()?.strip_prefix(name)?)
 }
 
 /// Makes the device one of several files: an instance where these are the driver's capabilities.

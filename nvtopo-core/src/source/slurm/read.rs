@@ -9,8 +9,9 @@ use crate::model::{
     Fragment, Gpu, GpuInstance, MAX_DEVICES, MigMode, NodeId, Note, NoteCode, Provenance, Stated,
 };
 use crate::source::TextFormat;
+use crate::source::plain::is_number;
 use crate::source::text;
-use crate::units::several;
+use crate::units::{listed, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The text of Slurm's `gres.conf`, and of `slurmd -C`, `slurmd -G` and `scontrol show node`.
@@ -189,13 +190,10 @@ fn several_nodes<'a>(names: impl Iterator<Item = &'a str>) -> Error {
 
 /// Lists the names, the first ones of many.
 fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.collect();
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
     names.sort_unstable();
     names.dedup();
-    let more = names.len().saturating_sub(10);
-    names.truncate(10);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &rest
+    listed(&names, 10)
 }
 
 /// Adds the GPUs, by the order in which Slurm counts them.
@@ -278,7 +276,6 @@ fn divided(kind: &str) -> Option<(&str, &str)> {
     let start = kind.rfind('_').map_or(0, |at| at + 1);
     let (model, profile) = kind.split_at_checked(start)?;
     let (slices, memory) = profile.split_once("g.")?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let digits = memory.trim_end_matches(|c: char| !c.is_ascii_digit());
     (is_number(slices.trim_start_matches("1c.")) && is_number(digits))
         .then(|| (model.trim_end_matches('_'), profile))

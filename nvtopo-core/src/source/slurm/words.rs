@@ -1,5 +1,7 @@
 //! Lines of Slurm's files and tools: words of a key and a value, with comments, quotes and lines that go on.
 
+use crate::source::plain::number;
+
 /// A line, with those that go on in it.
 pub(super) struct Entry {
     text: String,
@@ -178,11 +180,7 @@ fn expand_one(name: &str, most: usize, names: &mut Vec<String>) -> Option<()> {
     let (numbers, after) = rest.split_once(']')?;
     for range in numbers.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number(first) || !is_number(last) {
-            return None;
-        }
-        let (from, to): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        let (from, to): (u32, u32) = (number(first)?, number(last)?);
         if from > to || (to - from) as usize >= most {
             return None;
         }

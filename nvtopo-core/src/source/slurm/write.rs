@@ -138,9 +138,12 @@ fn node_lines(
         let text = format!("the name of the node is unknown: it belongs in the place of {NODE}");
         written.note(Note::new(NoteCode::Unknown, text));
     }
-    let cpus = topology.cpus().len();
-    if cpus > 0 {
-        _ = write!(line, " CPUs={cpus}");
+    if topology.lists_all_cpus() {
+        _ = write!(line, " CPUs={}", topology.cpus().len());
+    } else {
+        let text = "CPUs= is left out, as no source lists all CPUs of the machine; lscpu or numactl --hardware tell them in a \
+                    second --from";
+        written.note(Note::new(NoteCode::CpusUnknown, text));
     }
     match (sockets, sockets.and_then(Sockets::even)) {
         (Some(sockets), Some((cores, threads))) => {

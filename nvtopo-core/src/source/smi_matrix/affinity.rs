@@ -2,9 +2,10 @@
 
 use super::columns::{Column, Columns};
 use super::table::{AFFINITIES, Matrix};
-use super::{cell, nodes};
+use super::{LISTED, cell, nodes};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{Note, NoteCode, Stated};
+use crate::units::listed;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -72,12 +73,12 @@ impl AffinityNotes {
         let lists: Vec<String> = self
             .stopped
             .iter()
-            .map(|(list, names)| format!("near to {} at least {list}", several(names)))
+            .map(|(list, names)| format!("near to {} at least {list}", listed(names, LISTED)))
             .collect();
         if !lists.is_empty() {
             let text = format!(
                 "nvidia-smi stops a list of CPUs after six entries, so that there may be more: {}",
-                several(&lists)
+                listed(&lists, LISTED)
             );
             gaps.push(Note::new(NoteCode::CpuListTruncated, text));
         }
@@ -90,19 +91,11 @@ impl AffinityNotes {
         ];
         for ((code, text), names) in empty.into_iter().zip(&self.empty) {
             if !names.is_empty() {
-                gaps.push(Note::new(code, format!("{text}: {}", several(names))));
+                gaps.push(Note::new(code, format!("{text}: {}", listed(names, LISTED))));
             }
         }
         gaps
     }
-}
-
-/// Returns the first few, and how many more.
-pub(super) fn several(names: &[String]) -> String {
-    let shown = if names.len() > 9 { 8 } else { names.len() };
-    let more = names.len() - shown;
-    let shown = names[..shown].join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 /// Returns what a cell says. `size` counts the numbers of a set.

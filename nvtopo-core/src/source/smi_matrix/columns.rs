@@ -3,6 +3,7 @@
 use super::cell;
 use crate::error::{Error, Result};
 use crate::model::MAX_DEVICES;
+use crate::source::plain::{is_number, number};
 use crate::source::text::Token;
 use std::collections::BTreeMap;
 
@@ -63,8 +64,7 @@ const RDMA: [&str; 21] = [
 /// Returns the number of a GPU from its name.
 pub(super) fn gpu_index(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("GPU")?;
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| plain && (digits == "0" || !digits.starts_with('0')))
+    number(digits).filter(|_| digits == "0" || !digits.starts_with('0'))
 }
 
 /// Returns whether a NIC's name is that of an RDMA device.
@@ -74,11 +74,7 @@ pub(super) fn is_rdma(name: &str) -> bool {
 
 /// Returns whether the text is surely a device: a GPU, a NIC, an RDMA device.
 pub(super) fn is_device(text: &str) -> bool {
-    let numbered = |prefix: &str| {
-        text.strip_prefix(prefix)
-            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    gpu_index(text).is_some() || numbered("NIC") || is_rdma(text)
+    gpu_index(text).is_some() || text.strip_prefix("NIC").is_some_and(is_number) || is_rdma(text)
 }
 
 /// Returns the device's name at the end of a token, after a comment mark or a tag that was glued to it.

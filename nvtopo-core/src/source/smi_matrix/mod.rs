@@ -25,13 +25,16 @@ use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, PcieSwitch,
     Provenance, Stated, rates,
 };
-use crate::units::count_of;
+use crate::units::{count_of, listed};
 use affinity::Affinity;
 use cell::Word;
 use table::{Matrix, Pairs};
 use tree::{Forest, Tree};
 
 pub(super) use p2p::P2pMatrix;
+
+/// The most names that a note lists.
+const LISTED: usize = 8;
 
 pub(super) struct SmiMatrix;
 
@@ -226,7 +229,7 @@ fn note_left_out(fragment: &mut Fragment, matrix: &Matrix) {
     }
     let shown = |heading: &String| format!("'{}'", heading.chars().take(40).collect::<String>());
     let names: Vec<String> = columns.iter().map(shown).collect();
-    let (count, names) = (count_of(names.len(), "column"), affinity::several(&names));
+    let (count, names) = (count_of(names.len(), "column"), listed(&names, LISTED));
     fragment.note(
         NoteKind::Unknown,
         format!("{count} of the matrix left out, as nothing is known of it here: {names}"),

@@ -3,9 +3,11 @@
 //! If the memory of GPUs is NUMA nodes (GB200), the driver reserves nodes for it and its parts, and `nvidia-smi` lists
 //! them among those near a GPU: `0,3-9,11-17`. Nodes with CPUs have the lowest numbers.
 
-use super::affinity::{Affinity, several};
+use super::LISTED;
+use super::affinity::Affinity;
 use crate::cpuset::NodeSet;
 use crate::model::{Note, NoteCode, NoteKind, Stated};
+use crate::units;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A GPU has at most seven MIG instances, each with a node for its memory.
@@ -23,7 +25,7 @@ pub(super) fn with_cpus(affinities: &mut [Affinity], name: impl Fn(usize) -> Str
     let lowest = |affinity: &Affinity| affinity.nodes.known()?.iter().find(|node| !memory.contains(node));
     let found: Option<Vec<u32>> = listed.iter().map(|device| lowest(&affinities[*device])).collect();
     let names: Vec<String> = listed.iter().map(|device| name(*device)).collect();
-    let names = several(&names);
+    let names = units::listed(&names, LISTED);
     let Some(found) = found.filter(|_| is_sound(affinities, lowest)) else {
         let text =
             format!("the NUMA affinity names several nodes, and which of them have CPUs is unknown: {names}");
@@ -36,7 +38,7 @@ pub(super) fn with_cpus(affinities: &mut [Affinity], name: impl Fn(usize) -> Str
     let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     let text = format!(
         "the NUMA affinity names nodes that are kept for the memory of GPUs as well; the lowest is taken to be the one with CPUs: {names} (NUMA nodes {})",
-        several(&numbers)
+        units::listed(&numbers, LISTED)
     );
     Some(Note::new(NoteCode::NumaInferred, text))
 }

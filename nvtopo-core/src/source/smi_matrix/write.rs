@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::{
     Dialect, Gpu, Nic, NodeId, NodeKind, Note, NoteCode, Pair, PathType, Provenance, Stated, Topology, tree,
 };
-use crate::source::{WriteOptions, Written};
+use crate::source::{WriteOptions, Written, losses};
 use std::fmt::{Display, Write as _};
 
 /// The columns beside the matrix, and the names of NICs, which changed with the versions of the driver.
@@ -42,11 +42,19 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
         _ = write!(out, "\t{heading}");
     }
     out += "\n";
+    let is_open = !topology.nvlink_known() && topology.gpus().len() > 1;
+    let has_links = topology.links().any(|(_, _, link)| link.kind.is_fabric());
     let mut unknown = 0;
     for (row, name) in devices.iter().zip(&names) {
         out += name;
         for column in &devices {
-            let word = if row == column { Some(" X ".to_owned()) } else { word(topology, *row, *column) };
+            let are_open = is_open && has_links && *row.max(column) < topology.gpus().len();
+            let is_told = !are_open || topology.pairs().pair(*row, *column).nvlinks > 0;
+            let word = if row == column {
+                Some(" X ".to_owned())
+            } else {
+                word(topology, *row, *column).filter(|_| is_told)
+            };
             unknown += usize::from(word.is_none() && row < column);
             out += "\t";
             out += word.as_deref().unwrap_or("N/A");
@@ -60,7 +68,7 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
     }
     out += legend(topology.dialect());
     // As `topo -mp`: a matrix that explains NV# and has none says that there are no NVLinks.
-    if !topology.nvlink_known() && !topology.links().any(|(_, _, link)| link.kind.is_fabric()) {
+    if is_open && !has_links {
         out.truncate(out.find("  NV#").unwrap_or(out.len()));
     }
     out += &nic_legend(topology, &form, &devices, &names);
@@ -70,8 +78,35 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
         written.note(Note::new(NoteCode::PathsUnknown, text));
     }
     note_affinities(topology, &mut written);
+    if is_open {
+        let text = "NVLinks are unknown: pairs of GPUs without NV# may have some, so their cells are N/A";
+        let text =
+            if has_links { text } else { "NVLinks are unknown: the matrix is that of nvidia-smi topo -mp" };
+        written.note(Note::new(NoteCode::NvlinksUnknown, text));
+    }
+    losses::note(topology, "the matrix of nvidia-smi", &LOST, &mut written);
     Ok(written)
 }
+
+/// The facts that the matrix does not tell.
+const LOST: [losses::Facts; 16] = [
+    losses::MODELS,
+    losses::UUIDS,
+    losses::VERSIONS,
+    losses::ADDRESSES,
+    losses::PCI_NUMBERS,
+    losses::GPU_MEMORY,
+    losses::MIG,
+    losses::FABRICS,
+    losses::FAR_NODES,
+    losses::NODE_MEMORY,
+    losses::CORES,
+    losses::NIC_RATES,
+    losses::DISKS,
+    losses::RATES,
+    losses::XGMI,
+    losses::P2P,
+];
 
 impl Form {
     fn of(topology: &Topology) -> Self {

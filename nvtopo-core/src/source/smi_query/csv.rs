@@ -51,7 +51,9 @@ impl TextFormat for SmiCsv {
                         Some(again) => own.gpu.index = again.gpu.index,
                         None => position += 1,
                     }
-                    add(&mut told, own, line.number)?;
+                    let index = own.gpu.index;
+                    let taken = told.take(own, &index.to_string(), |other| other.index == index);
+                    taken.map_err(|error| error.at(line.number, 1))?;
                 }
                 None if plain(&line).is_empty() => {}
                 None if position > 0 && plain(&line).contains(", ") => torn.push(line.number),
@@ -79,25 +81,6 @@ impl TextFormat for SmiCsv {
 fn is_same(a: &Gpu, b: &Gpu) -> bool {
     let equal = a.address.zip(b.address).map(|(a, b)| a == b);
     equal.or(a.uuid.zip(b.uuid).map(|(a, b)| a == b)).unwrap_or(false)
-}
-
-/// Adds a GPU, unless it was asked for before.
-fn add(told: &mut Told, own: ToldGpu, line: usize) -> Result<()> {
-    if told.gpus.len() >= MAX_DEVICES {
-        return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line, 1));
-    }
-    let Some(known) = told.gpus.iter_mut().find(|known| known.gpu.index == own.gpu.index) else {
-        told.gpus.push(own);
-        return Ok(());
-    };
-    let differ = known.gpu.uuid.zip(own.gpu.uuid).is_some_and(|(a, b)| a != b);
-    if differ {
-        return Err(Error::input(format!("GPU {} is there twice, as two GPUs", own.gpu.index))
-            .at(line, 1)
-            .help("give the text of one machine"));
-    }
-    super::text::fill(known, own);
-    Ok(())
 }
 
 fn read_row(told: &mut Told, fields: &[String], cells: &[&str], position: u32) -> ToldGpu {
@@ -140,11 +123,8 @@ fn read_row(told: &mut Told, fields: &[String], cells: &[&str], position: u32) -
         }
     }
     own.mig = current.map(|current| MigMode { current, pending: pending.unwrap_or(current) });
-    let trained = Some(link).filter(|link| *link != PcieTraining::default());
-    own.pci.link = trained;
-    // Without the highest generation the one in use may be that of an idle GPU.
-    let rated = trained.filter(|link| link.device.generation.or(link.port.generation).is_some());
-    ToldGpu { gpu: own, link: rated.and_then(gpu::link), ..ToldGpu::default() }
+    own.pci.link = Some(link).filter(|link| *link != PcieTraining::default());
+    ToldGpu { gpu: own, ..ToldGpu::default() }
 }
 
 /// Returns a line without what mail and comments put before it.

@@ -35,7 +35,7 @@ pub(super) fn read(section: Section<'_>, address: Option<PciAddress>) -> ToldGpu
         },
         ..Gpu::default()
     };
-    ToldGpu { gpu, instances: instances(section), link: training.and_then(link) }
+    ToldGpu { gpu, instances: instances(section) }
 }
 
 /// Returns why no job can use it.
@@ -92,11 +92,12 @@ fn training(pci: Section<'_>) -> Option<PcieTraining> {
     (training != PcieTraining::default()).then_some(training)
 }
 
-/// Returns the PCIe link. An idle GPU slows it down, so the highest generation counts, and the lanes in use.
+/// Returns the PCIe link. An idle GPU slows it down, so the highest generation counts and not the one in use, and of lanes those
+/// in use.
 pub(super) fn link(training: PcieTraining) -> Option<Link> {
     let (device, port) = (training.device.generation, training.port.generation);
     let both = device.zip(port).map(|(device, port)| device.min(port));
-    let generation = both.or(port).or(device).or(training.now.generation)?;
+    let generation = both.or(port).or(device)?;
     let width = training.now.width.or(training.port.width)?;
     // The driver says 16 lanes of a GPU that is part of the chip.
     Some(rates::pcie(generation, width))

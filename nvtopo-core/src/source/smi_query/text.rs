@@ -1,10 +1,10 @@
 //! `nvidia-smi -q` as text: an indented tree of keys and values.
 
 use super::tree::{Item, Items, key};
-use super::{Told, ToldGpu, gpu, known, number};
+use super::{Told, gpu, known, number};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, MAX_DEVICES, NoteCode, PciFacts};
+use crate::model::{Fragment, Gpu, NoteCode};
 use crate::source::TextFormat;
 use crate::source::text::{self, Line};
 use crate::units::count_of;
@@ -67,9 +67,6 @@ impl Reader {
         if let Some((indent, address)) = heading(line) {
             self.close()?;
             self.line = line.number;
-            if self.told.gpus.len() >= MAX_DEVICES {
-                return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line.number, 1));
-            }
             self.open = Some((address, indent, Items::default()));
             return Ok(());
         }
@@ -111,16 +108,9 @@ impl Reader {
                 items.0[section].end = end;
             }
             let told = gpu::read(items.all(), Some(address));
-            let same = |own: &&mut ToldGpu| own.gpu.address == Some(address);
-            match self.told.gpus.iter_mut().find(same) {
-                Some(known) if known.gpu.uuid.zip(told.gpu.uuid).is_some_and(|(a, b)| a != b) => {
-                    let text = format!("GPU {address} is there twice, as two GPUs");
-                    return Err(Error::input(text).at(self.line, 1).help("give the text of one machine"));
-                }
-                // The same GPU again, as where parts of -q were asked for one after the other.
-                Some(known) => fill(known, told),
-                None => self.told.gpus.push(told),
-            }
+            let is_same = |own: &Gpu| own.address == Some(address);
+            let taken = self.told.take(told, &address.to_string(), is_same);
+            taken.map_err(|error| error.at(self.line, 1))?;
         }
         self.sections.clear();
         Ok(())
@@ -161,30 +151,6 @@ pub(super) fn number_gpus(told: &mut Told, attached: Option<u32>) {
             count_of(count, "GPU")
         );
         told.note(NoteCode::TextCut, text);
-    }
-}
-
-/// Fills in what another section tells of the same GPU.
-pub(super) fn fill(base: &mut ToldGpu, other: ToldGpu) {
-    let (own, more) = (&mut base.gpu, other.gpu);
-    own.minor = own.minor.or(more.minor);
-    own.uuid = own.uuid.or(more.uuid);
-    own.memory = own.memory.or(more.memory);
-    own.mig = own.mig.or(more.mig);
-    own.model = own.model.take().or(more.model);
-    own.serial = own.serial.take().or(more.serial);
-    own.firmware = own.firmware.take().or(more.firmware);
-    own.fabric = own.fabric.take().or(more.fabric);
-    own.unusable = own.unusable.take().or(more.unusable);
-    if own.pci == PciFacts::default() {
-        own.pci = more.pci;
-    }
-    if own.usage.is_unknown() {
-        own.usage = more.usage;
-    }
-    base.link = base.link.take().or(other.link);
-    if base.instances.is_empty() {
-        base.instances = other.instances;
     }
 }
 

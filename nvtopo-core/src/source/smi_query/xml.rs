@@ -4,10 +4,9 @@ use super::text::number_gpus;
 use super::tree::{Item, Items};
 use super::{Told, gpu, known, number};
 use crate::error::Result;
-use crate::model::{Fragment, MAX_DEVICES, NoteCode, NoteKind};
-use crate::source::xml::{Document, Element};
+use crate::model::{Fragment, Gpu, NoteCode, NoteKind};
+use crate::source::xml::{Document, Element, pasted};
 use crate::source::{TextFormat, text};
-use std::borrow::Cow;
 
 /// The name of the root element.
 const ROOT: &str = "nvidia_smi_log";
@@ -25,12 +24,12 @@ impl TextFormat for SmiXml {
     const BEGINNINGS: &'static [&'static str] = &["<nvidia_smi_log", "<?xml "];
 
     fn recognizes(bytes: &[u8]) -> bool {
-        start(&text::decode(&bytes[..bytes.len().min(HEAD)]).0).is_some()
+        pasted::start(&text::decode(&bytes[..bytes.len().min(HEAD)]).0, ROOT).is_some()
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
-        let document = document(&text);
+        let document = pasted::document(&text, ROOT, pasted::start(&text, ROOT).unwrap_or_default());
         let document = Document::parse(&document)?;
         let mut fragment = read(document.root())?;
         if let Some(line) = second(&text) {
@@ -44,37 +43,11 @@ impl TextFormat for SmiXml {
     }
 }
 
-/// Returns where the root element begins: where no quote stands before it in its line.
-fn start(text: &str) -> Option<usize> {
-    let (mut seen, mut is_quoted) = (0, false);
-    let is_root = |(at, root): &(usize, &str)| {
-        let between = &text[seen..*at];
-        let line = between.rsplit_once('\n').map(|(_, line)| line);
-        is_quoted = line.unwrap_or(between).contains(['"', '\'']) || is_quoted && line.is_none();
-        seen = *at;
-        !is_quoted && text[at + root.len()..].starts_with([' ', '\t', '\r', '\n', '>', '<'])
-    };
-    text.match_indices("<nvidia_smi_log").find(is_root).map(|(at, _)| at)
-}
-
 /// Returns the line in which a second document begins.
 fn second(text: &str) -> Option<usize> {
     let end = text.find(END)? + END.len();
-    let next = end + start(&text[end..])?;
+    let next = end + pasted::start(&text[end..], ROOT)?;
     Some(text[..next].matches('\n').count() + 1)
-}
-
-/// Returns the document: the text from its declarations on, up to the end of the root element. Blanks keep the places of errors.
-fn document(text: &str) -> Cow<'_, str> {
-    let Some(root) = start(text) else { return Cow::Borrowed(text) };
-    let end = text[root..].find(END).map_or(text.len(), |end| root + end + END.len());
-    // A document type could declare entities, which are refused.
-    let declared = text[..root].find("<!DOCTYPE").unwrap_or(root);
-    if text[..declared].trim().is_empty() && text[end..].trim().is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let blank = text[..declared].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
-    Cow::Owned(blank.chain(text[declared..end].chars()).collect())
 }
 
 fn read(root: Element<'_>) -> Result<Fragment> {
@@ -91,9 +64,6 @@ fn read(root: Element<'_>) -> Result<Fragment> {
         ..Told::default()
     };
     for element in root.children().filter(|child| child.is("gpu")) {
-        if told.gpus.len() >= MAX_DEVICES {
-            return Err(element.error(format!("it names more than {MAX_DEVICES} GPUs")));
-        }
         let address = match element.attribute("id") {
             Some(id) => {
                 Some(id.parse().map_err(|_| element.error_at("id", format!("'{id}' is not a PCI address")))?)
@@ -102,7 +72,14 @@ fn read(root: Element<'_>) -> Result<Fragment> {
         };
         let mut items = Items::default();
         fill(&mut items, element);
-        told.gpus.push(gpu::read(items.all(), address));
+        let own = gpu::read(items.all(), address);
+        let (address, uuid) = (own.gpu.address, own.gpu.uuid);
+        let name = address.map_or_else(String::new, |address| address.to_string());
+        let is_same = |other: &Gpu| match address.zip(other.address) {
+            Some((own, other)) => own == other,
+            None => uuid.is_some() && uuid == other.uuid,
+        };
+        told.take(own, &name, is_same).map_err(|error| element.locate(error))?;
     }
     if told.gpus.is_empty() {
         return Err(root.error("no GPU is in it").help("give the whole XML of nvidia-smi -q -x"));
@@ -123,19 +100,5 @@ fn fill(items: &mut Items, element: Element<'_>) {
         items.0.push(item);
         fill(items, child);
         items.0[position].end = items.0.len();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn documents_are_cut_out_with_their_places() {
-        let text = "$ nvidia-smi -q -x\n<?xml?>\n<!DOCTYPE nvidia_smi_log SYSTEM \"a\">\n<nvidia_smi_log>\n</nvidia_smi_log>\n$";
-        let cut = document(text);
-        assert!(cut.trim_start().starts_with("<!DOCTYPE") && cut.ends_with("</nvidia_smi_log>"));
-        assert_eq!(cut.find("<nvidia_smi_log>"), text.find("<nvidia_smi_log>"));
-        assert_eq!(document("<nvidia_smi_log/>"), "<nvidia_smi_log/>");
     }
 }

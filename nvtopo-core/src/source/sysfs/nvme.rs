@@ -1,5 +1,6 @@
 //! Solid state disks on PCI: names, models and sizes. Disks over a network belong to another machine and are left out.
 
+use super::super::plain::{is_number, number};
 use super::net::{Place, place};
 use super::pci::Device;
 use super::tree::Tree;
@@ -60,10 +61,9 @@ fn size(tree: &Tree, folder: &str) -> Option<u64> {
 
 /// Returns the number of a name space, from `nvme0n1`, or `nvme0c1n1` for one of several ways to it.
 fn name_space(name: &str) -> Option<u32> {
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (controller, number) = name.strip_prefix("nvme")?.split_once('n')?;
+    let (controller, own) = name.strip_prefix("nvme")?.split_once('n')?;
     let mut parts = controller.splitn(2, 'c');
-    (parts.all(is_number) && is_number(number)).then(|| number.parse().ok()).flatten()
+    number(own).filter(|_| parts.all(is_number))
 }
 
 #[cfg(test)]

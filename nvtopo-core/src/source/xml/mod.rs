@@ -5,6 +5,7 @@
 //! so that a short text never grows.
 
 mod builder;
+pub(super) mod pasted;
 #[cfg(test)]
 mod tests;
 
@@ -166,6 +167,12 @@ impl<'d> Element<'d> {
         at(self.document.text, self.entry().name.span.start as usize - 1, message)
     }
 
+    /// Says of an error that it is about the element.
+    pub(super) fn locate(self, error: Error) -> Error {
+        let (line, column) = place(self.document.text, self.entry().name.span.start as usize - 1);
+        error.at(line, column)
+    }
+
     /// Returns an error about one of its attributes, or about the element where it lacks that.
     pub(super) fn error_at(self, attribute: &str, message: impl Into<String>) -> Error {
         match self.find(attribute) {
@@ -190,8 +197,13 @@ fn is_blank(character: char) -> bool {
 
 /// Returns an error at a position in the text.
 fn at(text: &str, position: usize, message: impl Into<String>) -> Error {
+    let (line, column) = place(text, position);
+    Error::input(message).at(line, column)
+}
+
+/// Returns the line and the column of a position.
+fn place(text: &str, position: usize) -> (usize, usize) {
     let before = text.get(..position).unwrap_or(text);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    Error::input(message).at(line, column)
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
 }

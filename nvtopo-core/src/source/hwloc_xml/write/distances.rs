@@ -1,10 +1,12 @@
 //! The matrices after the objects: distances between NUMA nodes, and the bandwidths of NVLinks.
 
+use super::super::matrix::FABRICS;
 use super::super::nvlink;
 use super::Out;
 use super::objects::Tree;
 use crate::error::Result;
-use crate::model::{Link, LinkKind, NodeId, NodeKind, Topology};
+use crate::model::{Gpu, Link, LinkKind, NodeId, NodeKind, Topology};
+use crate::source::pci_kind::is_amd;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -22,7 +24,10 @@ pub(super) fn write(
     remarks: &mut Vec<String>,
 ) -> Result<()> {
     latencies(tree, out, remarks)?;
-    nvlinks(topology, out, remarks)
+    for (kind, name) in FABRICS {
+        fabric(topology, kind, name, out, remarks)?;
+    }
+    Ok(())
 }
 
 /// Writes the distances of NUMA nodes, where all pairs are known.
@@ -62,9 +67,15 @@ fn latencies(tree: &Tree<'_>, out: &mut Out, remarks: &mut Vec<String>) -> Resul
     out.end("distances2")
 }
 
-/// Writes the bandwidths of NVLinks in MB/s, between GPUs by the driver's names for them, and NVSwitches.
-fn nvlinks(topology: &Topology, out: &mut Out, remarks: &mut Vec<String>) -> Result<()> {
-    let all = || topology.links().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+/// Writes the bandwidths of the links of a kind in MB/s, between GPUs by the driver's names for them, and NVSwitches.
+fn fabric(
+    topology: &Topology,
+    kind: LinkKind,
+    name: &'static str,
+    out: &mut Out,
+    remarks: &mut Vec<String>,
+) -> Result<()> {
+    let all = || topology.links().filter(|(_, _, link)| link.kind == kind);
     let is_there = |id: &NodeId| out.numbers.contains_key(id);
     let is_switch = |id: &NodeId| matches!(topology.node(*id).kind, NodeKind::NvSwitch(_));
     let is_hidden = |id: &NodeId| is_switch(id) && !is_there(id);
@@ -74,9 +85,11 @@ fn nvlinks(topology: &Topology, out: &mut Out, remarks: &mut Vec<String>) -> Res
         let text = "hwloc's XML has no place for NVLinks to NVSwitches that the guest does not see: they are left out";
         remarks.push(text.to_owned());
     }
-    let is_gpu = |id: &NodeId| topology.node(*id).kind.as_gpu().is_some();
-    let gpus: Vec<NodeId> = topology.devices().iter().copied().filter(is_gpu).collect();
     let is_end = |id: &NodeId| links().any(|(a, b, _)| a == *id || b == *id);
+    let is_of_kind = |gpu: &Gpu| is_amd(gpu) == (kind == LinkKind::Xgmi);
+    let is_gpu =
+        |id: &NodeId| topology.node(*id).kind.as_gpu().is_some_and(|gpu| is_of_kind(gpu) || is_end(id));
+    let gpus: Vec<NodeId> = topology.devices().iter().copied().filter(is_gpu).collect();
     let switches = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::NvSwitch(_)));
     let switches: Vec<NodeId> = switches.map(|(id, _)| id).filter(is_end).collect();
     // Without a link, hwloc writes no matrix; nor does it where the links are unknown.
@@ -86,15 +99,24 @@ fn nvlinks(topology: &Topology, out: &mut Out, remarks: &mut Vec<String>) -> Res
     }
     let ends: Vec<NodeId> = gpus.iter().chain(&switches).copied().collect();
     let position: BTreeMap<NodeId, usize> = ends.iter().copied().zip(0..).collect();
+    let mut unrated = 0;
     let mut values = vec![0u64; ends.len() * ends.len()];
     for own in 0..ends.len() {
         values[own * ends.len() + own] = OWN;
     }
     for (a, b, link) in links() {
         let (Some(from), Some(to)) = (position.get(&a), position.get(&b)) else { continue };
-        let rate = value(topology, a, b, link);
+        let rate = if kind == LinkKind::NvLink {
+            value(topology, a, b, link)
+        } else {
+            link.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s())
+        };
+        unrated += usize::from(rate == 0);
         values[from * ends.len() + to] += rate;
         values[to * ends.len() + from] += rate;
+    }
+    if unrated > 0 {
+        remarks.push(format!("the rates of {unrated} links between GPUs are unknown: they are left out"));
     }
     let numbers: Vec<(&str, u64)> = ends.iter().filter_map(|id| out.numbers.get(id).copied()).collect();
     if numbers.len() != ends.len() {
@@ -103,7 +125,7 @@ fn nvlinks(topology: &Topology, out: &mut Out, remarks: &mut Vec<String>) -> Res
     let mut all = vec![("nbobjs", ends.len().to_string().into())];
     // By the operating system; bandwidths; of several types.
     all.push(("kind", if switches.is_empty() { "9" } else { "25" }.into()));
-    all.push(("name", "NVLinkBandwidth".into()));
+    all.push(("name", name.into()));
     if switches.is_empty() {
         all.insert(0, ("type", "OSDev".into()));
         all.push(("indexing", "gp".into()));

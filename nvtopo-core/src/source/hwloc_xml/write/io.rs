@@ -8,18 +8,18 @@ use crate::ids::PciAddress;
 use crate::model::{
     Basis, Gpu, LinkKind, LinkLayer, Nic, NodeId, NodeKind, Nvme, PciFacts, PortState, Topology,
 };
-use crate::source::pci_kind::NVIDIA;
+use crate::source::pci_kind::{AMD, NVIDIA, is_amd};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The last domain that hwloc takes: made-up addresses start there, and go down.
-const MADE_UP: u32 = 0xffff;
-
-/// The first domain of made-up addresses: a topology has fewer devices than fill those from there on.
-const MADE_UP_FROM: u32 = 0xfe00;
-
-/// The highest domain that hwloc takes.
+/// The highest domain that hwloc takes. Made-up addresses start there, and go down.
 const LAST_DOMAIN: u32 = 0xffff;
+
+/// The lowest domain of made-up addresses: a topology has fewer devices than fill those from there on.
+const FIRST_MADE_UP: u32 = 0xfe00;
+
+/// The classes that follow from the kinds of devices: NVMe disks and NVSwitches have no other.
+const IMPLIED: [u16; 2] = [0x0108, 0x0680];
 
 /// Something at an object with CPUs.
 pub(super) struct Root<'a> {
@@ -52,7 +52,10 @@ pub(super) struct Device<'a> {
     pub(super) node: NodeId,
     pub(super) address: PciAddress,
     pub(super) made_up: bool,
+    /// Class and subclass.
     pub(super) class: u16,
+    /// True where the class is assumed.
+    pub(super) is_class_assumed: bool,
     pub(super) pci: PciFacts,
     pub(super) rate: Option<Bandwidth>,
     pub(super) subtype: Option<&'static str>,
@@ -190,8 +193,9 @@ impl<'a> Collector<'a> {
                 }
                 NodeKind::Gpu(gpu) => {
                     let names = names_of_gpu(self.topology, *id, gpu);
-                    let pci = PciFacts { vendor: gpu.pci.vendor.or(Some(NVIDIA)), ..gpu.pci.clone() };
-                    let device = self.device(*id, gpu.address, 0x0302, &pci, rate);
+                    let (maker, class) = if is_amd(gpu) { (AMD, 0x0380) } else { (NVIDIA, 0x0302) };
+                    let pci = PciFacts { vendor: gpu.pci.vendor.or(Some(maker)), ..gpu.pci.clone() };
+                    let device = self.device(*id, gpu.address, class, &pci, rate);
                     items.push(Item::Device(Device { names, ..device }));
                 }
                 NodeKind::NvSwitch(switch) => {
@@ -274,7 +278,8 @@ impl<'a> Collector<'a> {
             node,
             address: known.unwrap_or_else(|| self.invent()),
             made_up: address.is_none(),
-            class,
+            class: pci.class.map_or(class, |class| (class >> 8) as u16),
+            is_class_assumed: pci.class.is_none() && !IMPLIED.contains(&class),
             pci: pci.clone(),
             rate,
             subtype: None,
@@ -291,7 +296,7 @@ impl<'a> Collector<'a> {
     fn invent(&mut self) -> PciAddress {
         let number = self.made_up;
         self.made_up += 1;
-        PciAddress { domain: MADE_UP - number / 256, bus: (number % 256) as u8, device: 0, function: 0 }
+        PciAddress { domain: LAST_DOMAIN - number / 256, bus: (number % 256) as u8, device: 0, function: 0 }
     }
 
     /// Returns the rate of the link upwards, where it is not an assumption.
@@ -310,7 +315,7 @@ fn buses(port: Option<PciAddress>, below: &[Item<'_>], is_host: bool) -> (u32, u
         match item {
             Item::Bridge(bridge) => {
                 let (domain, first, last) = bridge.buses;
-                let is_real = domain < MADE_UP_FROM;
+                let is_real = domain < FIRST_MADE_UP;
                 let all = if is_real { &mut real } else { &mut made_up };
                 all.extend([(domain, first), (domain, last)]);
                 let all = if bridge.made_up { &mut made_up } else { &mut real };
@@ -328,7 +333,7 @@ fn buses(port: Option<PciAddress>, below: &[Item<'_>], is_host: bool) -> (u32, u
     let own =
         port.map(|port| port.domain).filter(|own| is_host || all.iter().any(|(domain, _)| domain == own));
     let first = all.first().map(|(domain, _)| *domain);
-    let domain = own.or(first).or(port.map(|port| port.domain)).unwrap_or(MADE_UP);
+    let domain = own.or(first).or(port.map(|port| port.domain)).unwrap_or(LAST_DOMAIN);
     let buses = || all.iter().filter(|(own, _)| *own == domain).map(|(_, bus)| *bus);
     let first = match port.filter(|port| port.domain == domain).map(|port| port.bus) {
         Some(bus) if is_host => bus,
@@ -338,9 +343,14 @@ fn buses(port: Option<PciAddress>, below: &[Item<'_>], is_host: bool) -> (u32, u
     (domain, first, buses().max().unwrap_or(first).max(first))
 }
 
-/// Returns the names that NVIDIA's driver and CUDA give a GPU.
+/// Returns the names that NVIDIA's driver and CUDA give a GPU, or AMD's driver.
 fn names_of_gpu<'a>(topology: &Topology, id: NodeId, gpu: &'a Gpu) -> Vec<OsDevice<'a>> {
-    let mut infos = vec![("Backend", "NVML".into()), ("GPUVendor", "NVIDIA Corporation".into())];
+    let (driver, backend, vendor) =
+        if is_amd(gpu) { ("rsmi", "RSMI", "AMD") } else { ("nvml", "NVML", "NVIDIA Corporation") };
+    let mut infos = vec![("Backend", backend.into()), ("GPUVendor", vendor.into())];
+    if is_amd(gpu) {
+        infos.push((super::super::GPU, gpu.index.to_string().into()));
+    }
     infos.extend(gpu.model.as_deref().map(|model| ("GPUModel", model.into())));
     infos.extend(gpu.uuid.map(|uuid| ("NVIDIAUUID", uuid.to_string().into())));
     if let Some(each) = super::super::nvlink::rate_of_each(topology, id, gpu) {
@@ -353,8 +363,8 @@ fn names_of_gpu<'a>(topology: &Topology, id: NodeId, gpu: &'a Gpu) -> Vec<OsDevi
         subtype: Some(subtype),
         infos: Vec::new(),
     };
-    let mut names = vec![OsDevice { node: Some(id), infos, ..device(OsKind::Gpu, "nvml", "NVML") }];
-    if let Some(memory) = gpu.memory {
+    let mut names = vec![OsDevice { node: Some(id), infos, ..device(OsKind::Gpu, driver, backend) }];
+    if let Some(memory) = gpu.memory.filter(|_| !is_amd(gpu)) {
         let mut infos = vec![("Backend", "CUDA".into()), ("GPUVendor", "NVIDIA Corporation".into())];
         infos.extend(gpu.model.as_deref().map(|model| ("GPUModel", model.into())));
         infos.push(("CUDAGlobalMemorySize", (memory / 1024).to_string().into()));

@@ -8,11 +8,11 @@ mod distances;
 mod io;
 pub(in super::super) mod objects;
 
-use super::super::MAX_INPUT;
 use super::super::writers::{WriteOptions, Written};
+use super::super::{MAX_INPUT, losses};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
-use crate::model::{CacheKind, GroupKind, LinkKind, NodeId, NodeKind, Note, NoteKind, Topology};
+use crate::model::{CacheKind, GroupKind, NodeId, Note, NoteCode, NoteKind, Topology};
 use crate::printable::is_obeyed;
 use io::{Bridge, Device, Item, OsDevice, Root};
 use objects::{Kind, Tree};
@@ -54,28 +54,36 @@ pub(in super::super) fn write(topology: &Topology, options: &WriteOptions) -> Re
     out.end("topology")?;
     let text = String::from_utf8(out.xml.into_inner()).map_err(|_| Error::input("the XML is not UTF-8"))?;
     let mut written = Written::new(text + "\n");
-    remarks.extend(left_out(topology));
     for remark in remarks {
         written.note(Note::new(NoteKind::Unknown, remark));
     }
+    if !topology.lists_all_cpus() {
+        let text = "the CPUs that are near no device are unknown, and missing in the XML";
+        written.note(Note::new(NoteCode::CpusUnknown, text));
+    }
+    if !topology.nvlink_known() && topology.gpus().len() > 1 {
+        let text = "NVLinks are unknown: those that the XML lacks may be there, and a mark in it says so";
+        written.note(Note::new(NoteCode::NvlinksUnknown, text));
+    }
+    losses::note(topology, "hwloc's XML", &LOST, &mut written);
     Ok(written)
 }
 
-/// Returns a remark about the facts of a topology that hwloc has no place for.
-fn left_out(topology: &Topology) -> Option<String> {
-    let has_link = |kind| topology.links().any(|(_, _, link)| link.kind == kind);
-    let has_node = |is: fn(&NodeKind) -> bool| topology.nodes().any(|(_, node)| is(&node.kind));
-    let redirects = topology.links().any(|(_, _, link)| link.redirects == Some(true));
-    let lost = [
-        ("NVLink-C2C", has_link(LinkKind::C2c)),
-        ("MIG instances", has_node(|kind| matches!(kind, NodeKind::GpuInstance(_)))),
-        ("measured bandwidths", !topology.measurements().is_empty()),
-        ("peer-to-peer access", !topology.all_p2p().is_empty()),
-        ("ports that redirect peer-to-peer traffic (ACS)", redirects),
-    ];
-    let lost: Vec<&str> = lost.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
-    (!lost.is_empty()).then(|| format!("hwloc's XML has no place for {}", lost.join(", ")))
-}
+/// The facts that hwloc has no place for.
+const LOST: [losses::Facts; 12] = [
+    losses::C2C,
+    losses::MIG,
+    losses::MEASURED,
+    losses::P2P,
+    losses::ACS,
+    losses::NIC_RATES,
+    losses::NIC_MODELS,
+    losses::CAPABILITIES,
+    losses::VERSIONS,
+    losses::FABRICS,
+    losses::SWITCH_NUMBERS,
+    losses::REVISIONS,
+];
 
 /// The attributes of an element.
 type Attributes<'a> = [(&'static str, Cow<'a, str>)];
@@ -169,8 +177,11 @@ impl Out {
                 if !offline.is_empty() {
                     self.info(super::OFFLINE, &offline.to_string())?;
                 }
+                if !topology.nvlink_known() {
+                    self.info(super::NVLINKS, "unknown")?;
+                }
             }
-            Kind::MemoryGroup | Kind::IoGroup => self.info(super::MADE_UP, "object")?,
+            Kind::MemoryGroup | Kind::IoGroup => self.info(super::MADE_UP, super::MADE_UP_OBJECT)?,
             Kind::Package { model: Some(model), .. } => self.info("CPUModel", model)?,
             _ => {}
         }
@@ -202,7 +213,7 @@ impl Out {
         ];
         all.extend(memory.of_gpu.then(|| ("subtype", "GPUMemory".into())));
         all.extend(memory.node.memory.map(|bytes| ("local_memory", bytes.to_string().into())));
-        let mark = memory.made_up.then(|| (super::MADE_UP, "os_index".to_owned()));
+        let mark = memory.made_up.then(|| (super::MADE_UP, super::MADE_UP_NUMBER.to_owned()));
         let gpu = memory.node.gpu.map(|address| ("PCIBusID", address.to_string()));
         let Some((name, value)) = mark.or(gpu) else { return self.empty("object", &all) };
         self.start("object", &all)?;
@@ -240,7 +251,8 @@ impl Out {
             self.info(super::PORT, super::UPSTREAM)?;
         }
         if bridge.made_up {
-            self.info(super::MADE_UP, if bridge.port.is_none() { "bridge_pci" } else { "pci_busid" })?;
+            let what = if bridge.port.is_none() { super::MADE_UP_BUSES } else { super::MADE_UP_ADDRESS };
+            self.info(super::MADE_UP, what)?;
         }
         for item in &bridge.below {
             self.item(item, depth + 1)?;
@@ -272,8 +284,11 @@ impl Out {
             ("pci_link_speed", speed(device.rate).into()),
         ]);
         self.start("object", &all)?;
-        if device.made_up {
-            self.info(super::MADE_UP, "pci_busid")?;
+        let made_up =
+            [(device.made_up, super::MADE_UP_ADDRESS), (device.is_class_assumed, super::MADE_UP_CLASS)];
+        let made_up: Vec<&str> = made_up.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect();
+        if !made_up.is_empty() {
+            self.info(super::MADE_UP, &made_up.join(" "))?;
         }
         for name in &device.names {
             self.os_device(name)?;

@@ -15,6 +15,7 @@ mod record;
 #[cfg(target_os = "linux")]
 mod rooted;
 
+use super::super::plain::is_number;
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::Error;
 use crate::model::{MachineIdentity, Note, NoteKind, Stated};
@@ -248,7 +249,7 @@ impl Tree {
     pub(super) fn numbers(&self, path: &str, names: &[String], prefix: &str) -> Vec<u32> {
         let digits = names.iter().filter_map(|name| name.strip_prefix(prefix));
         let mut numbers: Vec<u32> = digits
-            .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .filter(|digits| is_number(digits))
             .filter_map(|digits| {
                 let number = digits.parse().ok().filter(|number| *number <= MAX_INDEX);
                 if number.is_none() {

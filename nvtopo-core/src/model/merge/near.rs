@@ -1,0 +1,97 @@
+//! NICs that one source knows by their names only and another by their places only, matched by the paths to GPUs that both
+//! know.
+//!
+//! A matrix of `nvidia-smi` names RDMA devices, and `lspci` tells the tree of switches above PCI addresses. Each NIC of the
+//! first is a function of the second. Where one of either has certain paths to all GPUs, and at least one of them over no host
+//! bridge, these two are one NIC. Others stay apart, with a note.
+
+use crate::model::{Fragment, Nic, NodeId, NodeKind, NoteCode, PathType, tree};
+use std::collections::BTreeMap;
+
+/// The most GPUs and NICs for which paths are compared.
+const MOST_DEVICES: usize = 256;
+
+/// Returns the matched NICs: of the base, and of the other. `map` has the nodes of the base for those of the other that are
+/// matched by now.
+pub(super) fn nics(base: &Fragment, other: &Fragment, map: &[Option<NodeId>]) -> Vec<(NodeId, NodeId)> {
+    let gpus: Vec<(NodeId, NodeId)> = (0..)
+        .map(NodeId)
+        .zip(map)
+        .filter(|(id, _)| other.nodes[id.index()].kind.as_gpu().is_some())
+        .filter_map(|(other, base)| Some(((*base)?, other)))
+        .collect();
+    let taken = |id: NodeId| map.contains(&Some(id));
+    let own = open(base, |id| !taken(id));
+    let others = open(other, |id| map[id.index()].is_none());
+    let apart = own.iter().all(|(_, placed)| *placed) != others.iter().all(|(_, placed)| *placed);
+    if own.is_empty()
+        || others.is_empty()
+        || !apart
+        || gpus.len() + own.len().max(others.len()) > MOST_DEVICES
+    {
+        return Vec::new();
+    }
+    let (bases, ends): (Vec<NodeId>, Vec<NodeId>) = gpus.into_iter().unzip();
+    let (own, others) = (by_paths(base, &own, &bases), by_paths(other, &others, &ends));
+    let pairs = own.into_iter().filter_map(|(paths, nic)| Some((nic?, (*others.get(&paths)?)?)));
+    pairs.collect()
+}
+
+/// Returns the NICs that have a name and no place, or a place and no name, and whether they have a place.
+fn open(fragment: &Fragment, is_free: impl Fn(NodeId) -> bool) -> Vec<(NodeId, bool)> {
+    let nodes = (0..).map(NodeId).zip(&fragment.nodes);
+    let nics = nodes.filter_map(|(id, node)| Some((id, node.kind.as_nic()?)));
+    let half = nics.filter_map(|(id, nic)| Some((id, is_placed(nic)?)));
+    half.filter(|(id, _)| is_free(*id)).collect()
+}
+
+/// Returns true for a NIC with a place and no name, false for one without a place; `None` for one with both.
+fn is_placed(nic: &Nic) -> Option<bool> {
+    let is_named = nic.rdma_device.is_some() || !nic.net_devices.is_empty();
+    if nic.address.is_some() { (!is_named).then_some(true) } else { Some(false) }
+}
+
+/// Returns the NIC with certain paths to the GPUs; `None` for paths that several have.
+fn by_paths(
+    fragment: &Fragment,
+    nics: &[(NodeId, bool)],
+    gpus: &[NodeId],
+) -> BTreeMap<Vec<PathType>, Option<NodeId>> {
+    let stated: BTreeMap<(NodeId, NodeId), PathType> =
+        fragment.paths.iter().map(|own| ((own.a, own.b), own.path)).collect();
+    let path = |a: NodeId, b: NodeId| {
+        let own = stated.get(&(a.min(b), a.max(b))).copied();
+        own.or_else(|| tree::path(|id| &fragment.nodes[id.index()], a, b))
+    };
+    let mut found = BTreeMap::new();
+    for (nic, _) in nics {
+        let paths: Option<Vec<PathType>> = gpus.iter().map(|gpu| path(*nic, *gpu)).collect();
+        let Some(paths) = paths.filter(|paths| paths.iter().any(|path| *path <= PathType::Pxb)) else {
+            continue;
+        };
+        found.entry(paths).and_modify(|known| *known = None).or_insert(Some(*nic));
+    }
+    found
+}
+
+/// Notes NICs that stand twice: by their names, as one source tells, and by their places, as another does.
+pub(super) fn note_twice(fragment: &mut Fragment) {
+    let nics = fragment.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Nic(nic) => Some((is_placed(nic)?, nic.name.clone())),
+        _ => None,
+    });
+    let (places, names): (Vec<_>, Vec<_>) = nics.partition(|(is_placed, _)| *is_placed);
+    if places.is_empty() || names.is_empty() {
+        return;
+    }
+    let list = |nics: Vec<(bool, String)>| {
+        crate::units::several(&nics.into_iter().map(|(_, name)| name).collect::<Vec<_>>())
+    };
+    let text = format!(
+        "no source tells both the names and the places of NICs, so that some stand twice: {} may be among {}; ibdev2netdev -v \
+         or mst status -v tells which",
+        list(names),
+        list(places)
+    );
+    fragment.note(NoteCode::OneSourceOnly, text);
+}
