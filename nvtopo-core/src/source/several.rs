@@ -4,7 +4,7 @@
 //! reader gets the whole text with the lines of the others left empty, so that places in messages are those of the input.
 
 use super::folder::{check_matrices, check_prompts};
-use super::{SOURCES, Source, text};
+use super::{SOURCES, Source, text, xml};
 use crate::error::Result;
 use crate::model::{Fragment, NodeKind, TopologyBuilder};
 
@@ -16,6 +16,9 @@ pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>>
         return None;
     }
     let (text, _) = text::decode(bytes);
+    if is_document(&text) {
+        return None;
+    }
     let lines: Vec<&str> = text::raw_lines(&text).collect();
     let parts = parts(&lines);
     let mut formats: Vec<usize> = parts.iter().filter_map(|part| part.format).collect();
@@ -35,6 +38,16 @@ pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>>
         }
     }
     Some(check_matrices(&fragments).and_then(|()| merged(fragments)))
+}
+
+/// Returns whether a text is one XML document, with nothing around it.
+fn is_document(text: &str) -> bool {
+    let text = text.trim();
+    let root = text.starts_with('<').then(|| xml::root_name(text)).flatten();
+    root.is_some_and(|root| {
+        let closing = format!("</{root}>");
+        text.find(&closing).is_some_and(|at| at + closing.len() == text.len())
+    })
 }
 
 /// Merges the fragments of sources that were found together: of those of one kind, first the one that knows most of the

@@ -5,7 +5,7 @@ use super::super::writers::{WriteOptions, Written};
 use super::write::cache_name;
 use super::write::objects::{Kind, Object, Tree};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CacheKind, Note, NoteKind, NumaNode, Topology};
+use crate::model::{CacheKind, Note, NoteCode, NoteKind, NumaNode, Topology};
 
 /// Writes the string.
 ///
@@ -23,16 +23,18 @@ pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> R
         level = next;
         memory(&tree, &level, &mut words, &mut remarks)?;
     }
-    let gpus = tree.memory.iter().filter(|memory| memory.of_gpu).count();
-    if gpus > 0 {
-        remarks.push(format!("{gpus} NUMA nodes that are memory of GPUs were left out"));
-    }
-    if !topology.devices().is_empty() {
-        remarks.push("GPUs and NICs were left out: the string has no words for devices".to_owned());
-    }
     let mut written = Written::new(words.join(" ") + "\n");
     for remark in remarks {
         written.note(Note::new(NoteKind::Unknown, remark));
+    }
+    let gpus = tree.memory.iter().filter(|memory| memory.of_gpu).count();
+    if gpus > 0 {
+        let text = format!("{gpus} NUMA nodes that are memory of GPUs were left out");
+        written.note(Note::new(NoteCode::NotExpressed, text));
+    }
+    if !topology.devices().is_empty() {
+        let text = "GPUs and NICs were left out: the string has no words for devices";
+        written.note(Note::new(NoteCode::NotExpressed, text));
     }
     Ok(written)
 }

@@ -110,7 +110,7 @@ impl ToldGpu {
         or(&mut own.usage.processes, more.usage.processes);
         or(&mut own.usage.memory_used, more.usage.memory_used);
         or(&mut own.usage.memory_free, more.usage.memory_free);
-        fill_pci(&mut own.pci, more.pci);
+        fill_pci(&mut own.pci, &more.pci);
         if self.instances.is_empty() {
             self.instances = other.instances;
         }
@@ -118,7 +118,7 @@ impl ToldGpu {
 }
 
 /// Fills in the facts of the PCI bus that nvidia-smi tells.
-fn fill_pci(own: &mut PciFacts, more: PciFacts) {
+fn fill_pci(own: &mut PciFacts, more: &PciFacts) {
     or(&mut own.vendor, more.vendor);
     or(&mut own.device, more.device);
     or(&mut own.subsystem_vendor, more.subsystem_vendor);
