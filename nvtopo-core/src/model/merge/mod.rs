@@ -49,7 +49,6 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     make_unique(&mut base, &mut conflicts);
     conflicts.write(&mut base);
     if !is_alone {
-        near::note_twice(&mut base);
         reorder(&mut base);
         gaps::close(&mut base);
     }
@@ -69,6 +68,7 @@ fn unsay_nvlinks(fragments: &mut [Fragment]) {
 
 fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     let map = matching::matches(base, other);
+    near::note_twice(base, other, &map);
     let knows_cpus = base.nodes.iter().any(|node| matches!(node.kind, NodeKind::Pu(_)));
     let known = base.nodes.len();
     let mut fold = Fold { base, other, map, known, knows_cpus };

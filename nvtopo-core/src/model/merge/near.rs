@@ -5,8 +5,9 @@
 //! first is a function of the second. Where one of either has certain paths to all GPUs, and at least one of them over no host
 //! bridge, these two are one NIC. Others stay apart, with a note.
 
-use crate::model::{Fragment, Nic, NodeId, NodeKind, NoteCode, PathType, tree};
-use std::collections::BTreeMap;
+use crate::model::{Fragment, Nic, NodeId, NoteCode, PathType, tree};
+use crate::units::several;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most GPUs and NICs for which paths are compared.
 const MOST_DEVICES: usize = 256;
@@ -20,15 +21,8 @@ pub(super) fn nics(base: &Fragment, other: &Fragment, map: &[Option<NodeId>]) ->
         .filter(|(id, _)| other.nodes[id.index()].kind.as_gpu().is_some())
         .filter_map(|(other, base)| Some(((*base)?, other)))
         .collect();
-    let taken = |id: NodeId| map.contains(&Some(id));
-    let own = open(base, |id| !taken(id));
-    let others = open(other, |id| map[id.index()].is_none());
-    let apart = own.iter().all(|(_, placed)| *placed) != others.iter().all(|(_, placed)| *placed);
-    if own.is_empty()
-        || others.is_empty()
-        || !apart
-        || gpus.len() + own.len().max(others.len()) > MOST_DEVICES
-    {
+    let Some((own, others)) = apart(base, other, map) else { return Vec::new() };
+    if gpus.len() + own.len().max(others.len()) > MOST_DEVICES {
         return Vec::new();
     }
     let (bases, ends): (Vec<NodeId>, Vec<NodeId>) = gpus.into_iter().unzip();
@@ -37,8 +31,21 @@ pub(super) fn nics(base: &Fragment, other: &Fragment, map: &[Option<NodeId>]) ->
     pairs.collect()
 }
 
+/// A NIC, and whether its place is known and its name is not.
+type Half = (NodeId, bool);
+
+/// Returns the NICs of both that are matched with none, where one source tells places only and the other names only.
+fn apart(base: &Fragment, other: &Fragment, map: &[Option<NodeId>]) -> Option<(Vec<Half>, Vec<Half>)> {
+    let taken: BTreeSet<NodeId> = map.iter().flatten().copied().collect();
+    let own = open(base, |id| !taken.contains(&id));
+    let others = open(other, |id| map[id.index()].is_none());
+    let (first, second) = (own.first()?.1, others.first()?.1);
+    let are_alike = own.iter().all(|nic| nic.1 == first) && others.iter().all(|nic| nic.1 == second);
+    (first != second && are_alike).then_some((own, others))
+}
+
 /// Returns the NICs that have a name and no place, or a place and no name, and whether they have a place.
-fn open(fragment: &Fragment, is_free: impl Fn(NodeId) -> bool) -> Vec<(NodeId, bool)> {
+fn open(fragment: &Fragment, is_free: impl Fn(NodeId) -> bool) -> Vec<Half> {
     let nodes = (0..).map(NodeId).zip(&fragment.nodes);
     let nics = nodes.filter_map(|(id, node)| Some((id, node.kind.as_nic()?)));
     let half = nics.filter_map(|(id, nic)| Some((id, is_placed(nic)?)));
@@ -52,11 +59,7 @@ fn is_placed(nic: &Nic) -> Option<bool> {
 }
 
 /// Returns the NIC with certain paths to the GPUs; `None` for paths that several have.
-fn by_paths(
-    fragment: &Fragment,
-    nics: &[(NodeId, bool)],
-    gpus: &[NodeId],
-) -> BTreeMap<Vec<PathType>, Option<NodeId>> {
+fn by_paths(fragment: &Fragment, nics: &[Half], gpus: &[NodeId]) -> BTreeMap<Vec<PathType>, Option<NodeId>> {
     let stated: BTreeMap<(NodeId, NodeId), PathType> =
         fragment.paths.iter().map(|own| ((own.a, own.b), own.path)).collect();
     let path = |a: NodeId, b: NodeId| {
@@ -74,24 +77,20 @@ fn by_paths(
     found
 }
 
-/// Notes NICs that stand twice: by their names, as one source tells, and by their places, as another does.
-pub(super) fn note_twice(fragment: &mut Fragment) {
-    let nics = fragment.nodes.iter().filter_map(|node| match &node.kind {
-        NodeKind::Nic(nic) => Some((is_placed(nic)?, nic.name.clone())),
-        _ => None,
-    });
-    let (places, names): (Vec<_>, Vec<_>) = nics.partition(|(is_placed, _)| *is_placed);
-    if places.is_empty() || names.is_empty() {
-        return;
-    }
-    let list = |nics: Vec<(bool, String)>| {
-        crate::units::several(&nics.into_iter().map(|(_, name)| name).collect::<Vec<_>>())
+/// Notes the NICs that stand twice: by their names, as one source tells, and by their places, as the other does.
+pub(super) fn note_twice(base: &mut Fragment, other: &Fragment, map: &[Option<NodeId>]) {
+    let Some((own, others)) = apart(base, other, map) else { return };
+    let list = |of: &Fragment, nics: &[Half]| {
+        let name = |(id, _): &Half| of.nodes[id.index()].kind.as_nic().map(|nic| nic.name.clone());
+        several(&nics.iter().filter_map(name).collect::<Vec<_>>())
     };
+    let (mut names, mut places) = (list(base, &own), list(other, &others));
+    if own[0].1 {
+        std::mem::swap(&mut names, &mut places);
+    }
     let text = format!(
-        "no source tells both the names and the places of NICs, so that some stand twice: {} may be among {}; ibdev2netdev -v \
-         or mst status -v tells which",
-        list(names),
-        list(places)
+        "no source tells both the names and the places of NICs, so that some may stand twice: {names} may be among {places}; \
+         ibdev2netdev -v or mst status -v tells which"
     );
-    fragment.note(NoteCode::OneSourceOnly, text);
+    base.note(NoteCode::OneSourceOnly, text);
 }

@@ -83,7 +83,7 @@ pub(super) struct Adapters {
     all: Vec<Adapter>,
     /// The number of different ones among them.
     count: usize,
-    /// What each tool says of a device stands apart until all is read.
+    /// The adapters of each device by tool: they stand apart until all is read.
     by_rdma: BTreeMap<String, BTreeMap<Tool, usize>>,
     /// The adapters that were asked for by one of these.
     by_interface: BTreeMap<String, usize>,

@@ -38,8 +38,8 @@ fn are_declarations(mut before: &str) -> bool {
     }
 }
 
-/// Returns the text from the document type on, or from the root element that begins at `start`, to the end of that. Blanks before it keep the
-/// places of errors.
+/// Returns the document of the root element that begins at `start`, with its document type. Blanks in the place of what stands
+/// before keep the places of errors.
 pub(in crate::source) fn document<'t>(text: &'t str, name: &str, start: usize) -> Cow<'t, str> {
     let closing = format!("</{name}>");
     let end = text[start..].find(&closing).map_or(text.len(), |end| start + end + closing.len());
@@ -48,8 +48,14 @@ pub(in crate::source) fn document<'t>(text: &'t str, name: &str, start: usize) -
     if text[..declared].trim().is_empty() && text[end..].trim().is_empty() {
         return Cow::Borrowed(text);
     }
-    let blank = text[..declared].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
-    Cow::Owned(blank.chain(text[declared..end].chars()).collect())
+    let blank = |part: &str| part.chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect::<String>();
+    // Marks of mail stand before the root element, too. A document type with declarations stays, to be refused.
+    let head = &text[declared..start];
+    let (kind, marks) = match head.split_once('>') {
+        Some((kind, marks)) if !head.contains('[') => (format!("{kind}>"), marks),
+        _ => (head.to_owned(), ""),
+    };
+    Cow::Owned([&*blank(&text[..declared]), &kind, &blank(marks), &text[start..end]].concat())
 }
 
 #[cfg(test)]
