@@ -299,7 +299,8 @@ proptest! {
     }
 }
 
-/// What NCCL's file does not tell (host bridges, links between NVSwitches, models, orders of NICs) makes no difference of structure.
+/// Facts that NCCL's file does not tell (host bridges, links between NVSwitches, models, orders of NICs) make no difference of
+/// structure.
 #[test]
 fn the_structure_of_a_machine_is_that_of_its_nccl_file() {
     for own in PRESETS {
