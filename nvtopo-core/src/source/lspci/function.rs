@@ -9,7 +9,7 @@ use crate::model::{Note, PcieSpeed, Stated, VirtualFunctions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most functions of one text; the largest servers have some thousands.
-const MAX_FUNCTIONS: usize = 1 << 16;
+pub(super) const MAX_FUNCTIONS: usize = 1 << 16;
 
 /// A PCI function.
 #[derive(Clone, Debug, Default)]

@@ -42,7 +42,9 @@ pub(super) fn fragment(mut functions: Functions) -> Result<Fragment> {
     let gpus = devices.iter().filter(|device| device.kind == Kind::Gpu).map(|device| device.address);
     let numbers: BTreeMap<PciAddress, u32> = gpus.zip(0..).collect();
     let gpus = numbers.len();
-    let mut adder = Adder { functions: &functions, fragment: &mut fragment, nodes: BTreeMap::new(), numbers };
+    let unknown = Function::default();
+    let (functions, nodes) = (&functions, BTreeMap::new());
+    let mut adder = Adder { functions, unknown: &unknown, fragment: &mut fragment, nodes, numbers };
     if above.is_empty() {
         for device in &devices {
             adder.alone(device);
@@ -146,6 +148,8 @@ fn chain(address: PciAddress, above: &BTreeMap<(u32, u8), PciAddress>) -> (u8, V
 
 struct Adder<'a> {
     functions: &'a Functions,
+    /// A function that the text does not list.
+    unknown: &'a Function,
     fragment: &'a mut Fragment,
     /// The NUMA nodes that were added.
     nodes: BTreeMap<u32, NodeId>,
@@ -153,9 +157,9 @@ struct Adder<'a> {
     numbers: BTreeMap<PciAddress, u32>,
 }
 
-impl Adder<'_> {
-    fn function(&self, address: PciAddress) -> Function {
-        self.functions.all.get(&address).cloned().unwrap_or_default()
+impl<'a> Adder<'a> {
+    fn function(&self, address: PciAddress) -> &'a Function {
+        self.functions.all.get(&address).unwrap_or(self.unknown)
     }
 
     /// Returns the NUMA node of a device: that of the nearest bridge where its own is not told.
@@ -185,7 +189,7 @@ impl Adder<'_> {
         let mut tree = Bridges::default();
         for device in devices {
             tree.add(device.chain.iter().copied(), device.address, |place| {
-                let own = device.chain.get(place).map(|bridge| self.function(*bridge)).unwrap_or_default();
+                let own = device.chain.get(place).map_or(self.unknown, |bridge| self.function(*bridge));
                 (own.port, Link { redirects: own.redirects(), ..pci_tree::link(own.now, None) })
             });
         }
@@ -194,7 +198,7 @@ impl Adder<'_> {
             // GPUs slow their links down while they are idle.
             let rests = device.kind == Kind::Gpu;
             let port = device.chain.last().map(|port| self.function(*port));
-            let far = port.as_ref().filter(|_| rests).map(|port| pci_tree::link(port.now, Some(port.most)));
+            let far = port.filter(|_| rests).map(|port| pci_tree::link(port.now, Some(port.most)));
             let link = pci_tree::link(own.now, rests.then_some(own.most));
             let (parent, link) = tree.place(self.fragment, host, device.chain.iter().copied(), link, far);
             let port = port.map(|port| port.most).unwrap_or_default();
@@ -258,7 +262,7 @@ impl Adder<'_> {
             Kind::Nic | Kind::DataDirect => {
                 let mut nic = Nic::new(device.address.to_string());
                 (nic.address, nic.pci, nic.nodes) = (address, pci, nodes);
-                nic.model = own.product().or(own.driver);
+                nic.model = own.product().or_else(|| own.driver.clone());
                 nic.into()
             }
         }
