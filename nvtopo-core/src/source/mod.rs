@@ -53,6 +53,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use text::{Input, Line};
+
 pub use contents::{Contents, Files, SavedText};
 pub use live::Live;
 pub use nvml::NvLinkCounters;
@@ -65,12 +67,12 @@ pub use writers::{WRITERS, WriteOptions, Writer, Written, writer};
 pub const MAX_INPUT: u64 = 64 << 20;
 
 /// An input format. All are of texts, which need not be UTF-8, but for the directory of a recorded machine.
-pub(crate) trait Source: Sync {
+trait Source: Sync {
     /// Returns the name of the format in messages.
     fn name(&self) -> &'static str;
 
     /// Returns whether the content looks like this format.
-    fn recognizes(&self, bytes: &[u8]) -> bool;
+    fn recognizes(&self, input: &Input<'_>) -> bool;
 
     /// Reads the content.
     fn read(&self, bytes: &[u8]) -> Result<Fragment>;
@@ -79,10 +81,10 @@ pub(crate) trait Source: Sync {
     fn stands_with_others(&self) -> bool;
 
     /// Returns whether its output, or a part of it, may begin with this line.
-    fn begins(&self, line: &str) -> bool;
+    fn begins(&self, line: &Line<'_>) -> bool;
 
     /// Returns whether a part of a text with several outputs is of this format.
-    fn recognizes_part(&self, part: &[u8]) -> bool;
+    fn recognizes_part(&self, part: &Input<'_>) -> bool;
 }
 
 /// A format of texts to implement; [`Source`] is its object form.
@@ -95,18 +97,18 @@ trait TextFormat: Sync {
     const BEGINNINGS: &'static [&'static str] = &[];
 
     /// Returns whether a text looks like this format.
-    fn recognizes(bytes: &[u8]) -> bool;
+    fn recognizes(input: &Input<'_>) -> bool;
 
     /// Reads a text.
     fn read(bytes: &[u8]) -> Result<Fragment>;
 
     /// Returns whether the output, or a part of it, may begin with this line, where no words tell.
-    fn begins(_line: &str) -> bool {
+    fn begins(_line: &Line<'_>) -> bool {
         false
     }
 
     /// Returns whether a part of a text with several outputs is of this format. Little may stand in it.
-    fn recognizes_part(part: &[u8]) -> bool {
+    fn recognizes_part(part: &Input<'_>) -> bool {
         Self::recognizes(part)
     }
 }
@@ -116,8 +118,8 @@ impl<F: TextFormat> Source for F {
         F::NAME
     }
 
-    fn recognizes(&self, bytes: &[u8]) -> bool {
-        F::recognizes(bytes)
+    fn recognizes(&self, input: &Input<'_>) -> bool {
+        F::recognizes(input)
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Fragment> {
@@ -128,17 +130,17 @@ impl<F: TextFormat> Source for F {
         !F::BEGINNINGS.is_empty()
     }
 
-    fn begins(&self, line: &str) -> bool {
-        F::BEGINNINGS.iter().any(|words| line.contains(words)) || F::begins(line)
+    fn begins(&self, line: &Line<'_>) -> bool {
+        F::BEGINNINGS.iter().any(|words| line.text.contains(words)) || F::begins(line)
     }
 
-    fn recognizes_part(&self, part: &[u8]) -> bool {
+    fn recognizes_part(&self, part: &Input<'_>) -> bool {
         F::recognizes_part(part)
     }
 }
 
 /// Every format of texts, in the order in which they are tried.
-pub(crate) static SOURCES: &[&dyn Source] = &[
+static SOURCES: &[&dyn Source] = &[
     &snapshot::SnapshotFile,
     &measured::NvBandwidthJson,
     &lscpu::LscpuJson,
@@ -354,11 +356,20 @@ fn read(bytes: &[u8]) -> Result<Fragment> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Error::input("the input is empty").at(1, 1).help(known()));
     }
-    let Some(source) = SOURCES.iter().find(|source| source.recognizes(bytes)) else {
-        let unknown = || Error::input("not a format that nvtopo knows").at(1, 1).help(known());
-        return Err(near::explain(bytes).unwrap_or_else(unknown));
-    };
-    several::read(bytes, *source).unwrap_or_else(|| source.read(bytes))
+    let unknown = || Error::input("not a format that nvtopo knows").at(1, 1).help(known());
+    read_known(bytes).unwrap_or_else(|| Err(near::explain(bytes).unwrap_or_else(unknown)))
+}
+
+/// Reads a text; `None` where it is of no known format.
+fn read_known(bytes: &[u8]) -> Option<Result<Fragment>> {
+    let input = Input::new(bytes);
+    let source = recognized(&input)?;
+    Some(several::read(&input, source).unwrap_or_else(|| source.read(bytes)))
+}
+
+/// Returns the first format that an input looks like.
+fn recognized(input: &Input<'_>) -> Option<&'static dyn Source> {
+    SOURCES.iter().copied().find(|source| source.recognizes(input))
 }
 
 /// Lists the formats, for messages.

@@ -3,10 +3,10 @@
 //! People send it by mail: quoted, wrapped, in quoted-printable, with an ellipsis in the place of long lists. CPUs that an
 //! ellipsis hides are unknown. The free memory changes all the time and is not kept.
 
-use super::TextFormat;
 use super::common;
 use super::plain::{is_ellipsis, number, plain, words};
 use super::text;
+use super::{Input, TextFormat};
 use crate::cpuset::{CpuSet, MAX_INDEX, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, NodeId, Note, NoteCode, NumaNode, Provenance, Stated};
@@ -18,9 +18,8 @@ impl TextFormat for Numactl {
     const NAME: &'static str = "the text of numactl --hardware";
     const BEGINNINGS: &'static [&'static str] = &["numactl", "available: "];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| {
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.lines().any(|line| {
             let text = plain(&line).0;
             field(text).is_some() || available(text).is_some()
         })

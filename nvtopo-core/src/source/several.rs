@@ -4,30 +4,31 @@
 //! reader gets the whole text with the lines of the others left empty, so that places in messages are those of the input.
 
 use super::folder::{check_matrices, check_prompts};
-use super::{SOURCES, Source, text, xml};
+use super::text::{self, Input, Line};
+use super::{SOURCES, Source, xml};
 use crate::error::Result;
 use crate::model::{Fragment, NodeKind, TopologyBuilder};
 
 /// Reads the texts of several formats and merges them; `None` where there are not several.
 ///
 /// `first` is the format that recognizes the text as a whole.
-pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>> {
+pub(super) fn read(input: &Input<'_>, first: &dyn Source) -> Option<Result<Fragment>> {
     if !first.stands_with_others() {
         return None;
     }
-    let (text, _) = text::decode(bytes);
-    if is_document(&text) {
+    let text = input.decoded();
+    if is_document(text) {
         return None;
     }
-    let lines: Vec<&str> = text::raw_lines(&text).collect();
-    let parts = parts(&lines);
+    let lines: Vec<&str> = text::raw_lines(text).collect();
+    let parts = parts(&lines, input.lines());
     let mut formats: Vec<usize> = parts.iter().filter_map(|part| part.format).collect();
     formats.sort_unstable();
     formats.dedup();
     if formats.len() < 2 {
         return None;
     }
-    if let Err(error) = check_prompts(&text) {
+    if let Err(error) = check_prompts(text) {
         return Some(Err(error));
     }
     let mut fragments = Vec::new();
@@ -71,16 +72,18 @@ struct Part {
     is_divided: bool,
 }
 
-/// Cuts a text.
-fn parts(lines: &[&str]) -> Vec<Part> {
+/// Cuts a text into runs of its lines, which are given as they are and cleaned.
+fn parts<'a>(lines: &[&str], cleaned: impl Iterator<Item = Line<'a>>) -> Vec<Part> {
     let formats = || SOURCES.iter().enumerate().filter(|(_, source)| source.stands_with_others());
-    let begins = |line: &&str| is_divider(line) || formats().any(|(_, source)| source.begins(line));
+    let begins = |line: &Line<'_>| is_divider(&line.text) || formats().any(|(_, source)| source.begins(line));
     let mut parts = Vec::new();
     let mut from = 0;
+    let mut cleaned = cleaned.skip(1);
     for to in 1..=lines.len() {
-        if lines.get(to).is_none_or(begins) {
+        if cleaned.next().is_none_or(|line| begins(&line)) {
             let text = lines[from..to].join("\n");
-            let format = formats().find(|(_, source)| source.recognizes_part(text.as_bytes()));
+            let part = Input::new(text.as_bytes());
+            let format = formats().find(|(_, source)| source.recognizes_part(&part));
             let (format, is_divided) = (format.map(|(number, _)| number), is_divider(lines[from]));
             parts.push(Part { lines: from..to, format, is_divided });
             from = to;

@@ -1,6 +1,7 @@
 //! Each recorded text is claimed by the readers of its own tools, and by no other.
 
 use super::SOURCES;
+use super::text::{Input, tests::CLEANED};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +22,9 @@ fn texts_are_claimed_by_their_own_readers_alone() {
     files(&root, &mut found);
     for path in found.iter().filter(|path| path.extension().is_none_or(|end| end != "md")) {
         let bytes = std::fs::read(path).unwrap();
+        let input = Input::new(&bytes);
         let claims: BTreeSet<&str> =
-            SOURCES.iter().filter(|source| source.recognizes(&bytes)).map(|source| source.name()).collect();
+            SOURCES.iter().filter(|source| source.recognizes(&input)).map(|source| source.name()).collect();
         let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
         let is_json = path.extension().is_some_and(|end| end == "json");
         let is_plain = path.extension().is_some_and(|end| end == "txt");
@@ -42,10 +44,30 @@ fn texts_are_claimed_by_their_own_readers_alone() {
             assert_eq!(tools.count(), 0, "{name}: {claims:?}");
             continue;
         };
-        let first = SOURCES.iter().find(|source| source.recognizes(&bytes)).unwrap().name();
+        let first = super::recognized(&input).unwrap().name();
         assert!(first.contains(expected), "{name}: {first}");
         // nvtopo's own JSON comes later and takes every other document.
         let others = claims.iter().filter(|claim| !claim.contains(expected) && **claim != "nvtopo JSON");
         assert_eq!(others.count(), 0, "{name}: {claims:?}");
     }
+}
+
+/// Cleaning is what costs most in a large text that no format claims.
+#[test]
+fn a_text_is_cleaned_once_for_all_formats() {
+    let text = "the [quick] brown fox: 1 = 2\n".repeat(500);
+    let before = CLEANED.get();
+    assert!(super::read_known(text.as_bytes()).is_none());
+    // The last line is empty.
+    assert_eq!(CLEANED.get() - before, 501);
+
+    // With several tools in a text: once as a whole, once in parts, and once by each of its readers.
+    let several = format!(
+        "available: 1 nodes (0)\nnode 0 cpus: 0 1\n{text}\n17:00.0 3D controller: NVIDIA\nGPU 0: A (UUID: GPU-11111111-2222-3333-4444-555555555555)\n"
+    );
+    let lines = several.lines().count() + 1;
+    let before = CLEANED.get();
+    assert!(super::read_known(several.as_bytes()).unwrap().is_ok());
+    let cleaned = CLEANED.get() - before;
+    assert!((2 * lines..=6 * lines).contains(&cleaned), "{cleaned} of {lines}");
 }

@@ -5,11 +5,13 @@
 
 use crate::model::MAX_DEVICES;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// More words than any row has; what follows them in a line is not looked at.
 const MOST_TOKENS: usize = 2 * MAX_DEVICES + 64;
 
 /// A line of the input, cleaned.
+#[derive(Clone)]
 pub(super) struct Line<'a> {
     /// Counted from 1.
     pub(super) number: usize,
@@ -32,6 +34,49 @@ pub(super) struct Token {
     pub(super) tabs: usize,
     /// True if one space, and no more, divides it from the token before.
     pub(super) close: bool,
+}
+
+/// An input whose format is sought: decoded and cleaned once, however many formats look at it.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    decoded: OnceCell<Cow<'a, str>>,
+    /// The cleaned lines, joined by ends of lines.
+    cleaned: OnceCell<String>,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, decoded: OnceCell::new(), cleaned: OnceCell::new() }
+    }
+
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns the text, as it is.
+    pub(super) fn decoded(&self) -> &str {
+        self.decoded.get_or_init(|| decode(self.bytes).0)
+    }
+
+    /// Returns the text of the first bytes, as it is.
+    pub(super) fn head(&self, most: usize) -> Cow<'a, str> {
+        decode(&self.bytes[..self.bytes.len().min(most)]).0
+    }
+
+    /// Returns the lines, as [`lines`] does.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let cleaned = self.cleaned.get_or_init(|| {
+            let mut cleaned = String::with_capacity(self.decoded().len());
+            for line in lines(self.decoded()) {
+                cleaned.push_str(&line.text);
+                cleaned.push('\n');
+            }
+            cleaned.pop();
+            cleaned
+        });
+        let lines = cleaned.split('\n').zip(1..);
+        lines.map(|(text, number)| Line { number, offset: 0, text: text.into() })
+    }
 }
 
 /// Returns the text of the bytes, and a note about their encoding.
@@ -75,6 +120,8 @@ pub(super) fn tokens(line: &Line<'_>) -> (Vec<Token>, bool) {
 
 /// Blanks terminal escapes and marks control characters.
 fn clean(line: &str) -> Cow<'_, str> {
+    #[cfg(test)]
+    tests::CLEANED.with(|cleaned| cleaned.set(cleaned.get() + 1));
     let plain = |c: char| !(c.is_control() && c != '\t' || is_invisible(c) || c == '[' || c == '│');
     if line.chars().all(plain) {
         return Cow::Borrowed(line);
@@ -202,8 +249,14 @@ pub(super) fn command_words(line: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// The number of lines that were cleaned, by this thread.
+        pub(in crate::source) static CLEANED: Cell<usize> = const { Cell::new(0) };
+    }
 
     fn texts(tokens: &[Token]) -> Vec<&str> {
         tokens.iter().map(|token| token.text.as_str()).collect()

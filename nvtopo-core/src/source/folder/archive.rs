@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity};
 use crate::source::snapshot::{self, unpack};
 use crate::source::sysfs::{self, Refused, Replay, Stored, Tree};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Reads a compressed text.
 pub(in crate::source) fn read_compressed(bytes: &[u8]) -> Result<Fragment> {
@@ -68,14 +68,51 @@ fn root(entries: &BTreeMap<String, Stored>) -> Option<String> {
         if is_root(&prefix) {
             return Some(prefix);
         }
-        let below =
-            |path: &String| Some(format!("{prefix}{}/", path.strip_prefix(&prefix)?.split_once('/')?.0));
-        let folders: BTreeSet<String> = entries.keys().filter_map(below).collect();
+        let folders = folders(entries, &prefix);
         let mut roots = folders.iter().filter(|folder| is_root(folder));
         if let Some(root) = roots.next() {
             return Some(root.clone()).filter(|_| roots.next().is_none());
         }
         prefix.clone_from(folders.first().filter(|_| folders.len() == 1)?);
+    }
+}
+
+/// Returns the directories directly below a prefix. What is inside them is passed over, for paths may be long and many.
+fn folders(entries: &BTreeMap<String, Stored>, prefix: &str) -> Vec<String> {
+    let (mut folders, mut from) = (Vec::new(), prefix.to_owned());
+    while let Some((path, _)) = entries.range(from..).next()
+        && let Some(own) = path.strip_prefix(prefix)
+    {
+        from = match own.split_once('/') {
+            Some((name, _)) => {
+                folders.push(format!("{prefix}{name}/"));
+                // The character after the one that ends the name of a directory.
+                format!("{prefix}{name}0")
+            }
+            None => format!("{path}\0"),
+        };
+    }
+    folders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each level is looked at by its own names: with all paths at each level these would take an hour.
+    #[test]
+    fn the_root_of_a_deep_archive_is_found_by_its_directories() {
+        let deep = "a/".repeat(2000);
+        let file = || Stored::File(Some(Vec::new()));
+        let paths = (0..5000).map(|number| (format!("{deep}{number}"), file()));
+        let mut entries: BTreeMap<String, Stored> = paths.collect();
+        assert_eq!(root(&entries), None);
+        entries.insert("a/note".to_owned(), file());
+        entries.insert(format!("{deep}b/sys/x"), file());
+        assert_eq!(root(&entries), Some(format!("{deep}b/")));
+        entries.insert(format!("{deep}c/proc/x"), file());
+        assert_eq!(root(&entries), None, "there are two");
+        assert_eq!(folders(&entries, &deep), ["b/", "c/"].map(|name| format!("{deep}{name}")));
     }
 }
 

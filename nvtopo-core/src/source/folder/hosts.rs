@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::ids::GpuUuid;
 use crate::model::{Fragment, Gpu, NoteKind, Provenance, Stated};
-use crate::source::{SOURCES, text};
+use crate::source::SOURCES;
+use crate::source::text::{self, Line};
 use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,9 +43,14 @@ impl Hosts {
             let text = format!("these are two machines: {one} in {in_one}, {other} in {in_other}");
             return Err(Error::input(text).help(HELP));
         }
+        // Most files tell the same GPUs, and each such list is compared once.
+        let mut known = BTreeSet::new();
         let mut seen: Vec<(&Fragment, Vec<&Gpu>)> = Vec::new();
         for fragment in fragments {
             let gpus: Vec<&Gpu> = fragment.nodes.iter().filter_map(|node| node.kind.as_gpu()).collect();
+            if !known.insert(gpus.iter().map(|gpu| (gpu.uuid, gpu.address, gpu.index)).collect::<Vec<_>>()) {
+                continue;
+            }
             if let Some((other, _)) = seen.iter().find(|(_, others)| contradict(others, &gpus)) {
                 let name = |of: &Fragment| of.file.as_deref().unwrap_or("the files of /sys").to_owned();
                 let (one, other) = (name(other), name(fragment));
@@ -152,7 +158,8 @@ fn of_prompt(line: &str) -> Option<&str> {
     let (host, rest) = rest.split_at(end);
     let command = rest.find("$ ").or_else(|| rest.find("# "))?;
     let command = &rest[command + 2..];
-    let is_tool = SOURCES.iter().any(|source| source.begins(command));
+    let command = Line { number: 1, offset: 0, text: command.into() };
+    let is_tool = SOURCES.iter().any(|source| source.begins(&command));
     (is_host(host) && is_tool).then_some(host)
 }
 

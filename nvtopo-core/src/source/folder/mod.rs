@@ -9,11 +9,12 @@ mod archive;
 mod disk;
 mod hosts;
 
-use super::{MAX_INPUT, SOURCES, Source, several, sysfs};
+use super::{MAX_INPUT, several, sysfs};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode, NoteKind};
 use crate::units::{count_of, several as list};
 use hosts::Hosts;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(super) use hosts::{check_matrices, check_prompts};
@@ -89,6 +90,8 @@ pub(super) fn files(folder: &Path, sink: &mut dyn Sink) -> Result<Result<PathBuf
 struct Bundle {
     fragments: Vec<Fragment>,
     hosts: Hosts,
+    /// The contents that were read, for equal ones say nothing new.
+    seen: BTreeSet<Vec<u8>>,
     /// The files of no known format.
     unknown: Vec<String>,
     /// The files that are damaged beyond reading.
@@ -119,9 +122,14 @@ impl Sink for Bundle {
             return;
         }
         let tells_host = self.hosts.look(name, bytes);
-        let source: Option<&&dyn Source> = SOURCES.iter().find(|source| source.recognizes(bytes));
-        match source.map(|_| super::read(bytes)) {
-            Some(Ok(fragment)) => self.take(name, fragment),
+        if self.seen.contains(bytes) {
+            return;
+        }
+        match super::read_known(bytes) {
+            Some(Ok(fragment)) => {
+                self.seen.insert(bytes.to_vec());
+                self.take(name, fragment);
+            }
             Some(Err(error)) => self.damaged.push((name.to_owned(), error.in_input(name))),
             None if tells_host => {}
             None => self.unknown.push(name.to_owned()),
@@ -211,4 +219,22 @@ pub(super) fn room(files: usize, bytes: u64) -> Option<u64> {
 /// Returns whether a file has the mark of gzip.
 pub(super) fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b, 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_files_are_read_once() {
+        let mut bundle = Bundle::default();
+        let text = "GPU 0: A (UUID: GPU-11111111-2222-3333-4444-555555555555)\n";
+        for name in ["a", "b", "c"] {
+            bundle.add(name, text.as_bytes());
+            bundle.add(name, text.replace("A (", "B (").as_bytes());
+            bundle.add(name, b"of no format");
+        }
+        assert_eq!((bundle.files, bundle.fragments.len()), (9, 2));
+        assert_eq!(bundle.unknown, ["a", "b", "c"]);
+    }
 }

@@ -17,7 +17,7 @@ pub(super) mod synthetic;
 pub(super) mod write;
 
 use super::xml::{self, Document, pasted};
-use super::{TextFormat, text};
+use super::{Input, TextFormat, text};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Fragment, NodeKind, NoteKind, Provenance};
@@ -68,7 +68,8 @@ impl TextFormat for HwlocXml {
     const NAME: &'static str = "hwloc XML";
     const BEGINNINGS: &'static [&'static str] = &["<topology"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
+    fn recognizes(input: &Input<'_>) -> bool {
+        let bytes = input.bytes();
         // Most texts are no XML, which their first byte shows.
         let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
         start.starts_with(b"<") && xml::root_name(&decoded(&bytes[..bytes.len().min(HEAD)])) == Some(ROOT)
@@ -94,8 +95,8 @@ impl TextFormat for PastedXml {
     const NAME: &'static str = "hwloc XML between other lines";
     const BEGINNINGS: &'static [&'static str] = &["lstopo", "<topology"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        pasted::start(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0, ROOT).is_some()
+    fn recognizes(input: &Input<'_>) -> bool {
+        pasted::start(&input.head(PASTED_HEAD), ROOT).is_some()
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

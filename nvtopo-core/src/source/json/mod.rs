@@ -10,7 +10,7 @@ mod text;
 mod values;
 mod write;
 
-use super::{TextFormat, WriteOptions, Written};
+use super::{Input, TextFormat, WriteOptions, Written};
 use crate::error::Result;
 use crate::model::{Fragment, Topology};
 pub(crate) use document::Document;
@@ -25,8 +25,8 @@ pub(super) struct Json;
 impl TextFormat for Json {
     const NAME: &'static str = "nvtopo JSON";
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        without_mark(bytes).trim_ascii_start().starts_with(b"{")
+    fn recognizes(input: &Input<'_>) -> bool {
+        without_mark(input.bytes()).trim_ascii_start().starts_with(b"{")
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

@@ -17,7 +17,7 @@ mod tree;
 #[cfg(feature = "yaml")]
 mod zones;
 
-use super::{TextFormat, text};
+use super::{Input, TextFormat};
 use crate::error::Result;
 use crate::model::Fragment;
 #[cfg(feature = "yaml")]
@@ -42,9 +42,8 @@ impl TextFormat for Kubernetes {
         "kubectl get",
     ];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        KINDS.iter().any(|kind| has_kind(&text, kind)) || is_piece(&text)
+    fn recognizes(input: &Input<'_>) -> bool {
+        KINDS.iter().any(|kind| has_kind(input.decoded(), kind)) || is_piece(input.decoded())
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

@@ -8,9 +8,9 @@ mod json;
 mod summary;
 mod table;
 
-use super::TextFormat;
 use super::plain::plain;
 use super::text;
+use super::{Input, TextFormat};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode};
 use build::Cpus;
@@ -22,9 +22,8 @@ impl TextFormat for Lscpu {
     const BEGINNINGS: &'static [&'static str] =
         &["lscpu", "Architecture:", "# The following is the parsable format"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| {
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.lines().any(|line| {
             let text = plain(&line).0;
             summary::is_sign(text) || table::heading(text).is_some()
         })
@@ -48,8 +47,8 @@ pub(super) struct LscpuJson;
 impl TextFormat for LscpuJson {
     const NAME: &'static str = "the JSON of lscpu";
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        json::is_it(bytes)
+    fn recognizes(input: &Input<'_>) -> bool {
+        json::is_it(input.bytes())
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

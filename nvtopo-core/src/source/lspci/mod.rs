@@ -13,9 +13,9 @@ mod machine;
 mod place;
 mod virtual_functions;
 
-use super::TextFormat;
 use super::plain::plain;
 use super::text::{self, Line};
+use super::{Input, TextFormat};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode};
 use function::Functions;
@@ -26,13 +26,12 @@ impl TextFormat for Lspci {
     const NAME: &'static str = "the text of lspci";
     const BEGINNINGS: &'static [&'static str] = &["lspci"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| is_sign(&line))
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.lines().any(|line| is_sign(&line))
     }
 
-    fn begins(line: &str) -> bool {
-        text::lines(line).next().is_some_and(|line| is_sign(&line))
+    fn begins(line: &Line<'_>) -> bool {
+        is_sign(line)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

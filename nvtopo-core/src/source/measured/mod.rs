@@ -9,6 +9,7 @@ mod nvbandwidth;
 mod p2p_test;
 mod perftest;
 
+use super::text;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NoteCode, NoteKind, P2p, P2pStatus, Provenance};
@@ -287,7 +288,7 @@ enum Line {
 
 /// Reads every matrix that its heading, or a line after it, identifies as one.
 fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
-    let text = String::from_utf8_lossy(bytes);
+    let (text, _) = text::decode(bytes);
     let mut measurements = Measurements::new(benchmark);
     let mut last: Option<Matrix> = None;
     for (index, line) in text.lines().enumerate() {
@@ -431,8 +432,4 @@ fn figure(cell: &str) -> Result<Option<Bandwidth>> {
 
 fn column_of(line: &str, cell: &str) -> usize {
     line.find(cell).map_or(1, |at| line[..at].chars().count() + 1)
-}
-
-fn contains(bytes: &[u8], words: &str) -> bool {
-    bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }

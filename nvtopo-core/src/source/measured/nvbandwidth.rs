@@ -6,10 +6,10 @@
 //! to column, although the data comes from the column's GPU: `testcases_ce.cpp`, `DeviceToDeviceReadCE`, copies from
 //! the peer, which is the column.
 
-use super::{Content, Device, Direction, LeftOut, Line, Measurements, contains, figure, read};
+use super::{Content, Device, Direction, LeftOut, Line, Measurements, figure, read};
 use crate::error::{Error, Result};
 use crate::model::Fragment;
-use crate::source::TextFormat;
+use crate::source::{Input, TextFormat};
 use crate::units::Bandwidth;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -21,8 +21,8 @@ impl TextFormat for NvBandwidth {
     const NAME: &'static str = "the output of nvbandwidth";
     const BEGINNINGS: &'static [&'static str] = &["nvbandwidth", "Running ", "GPU(row)", "GPU(column)"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        contains(bytes, "GPU(row)") || contains(bytes, "GPU(column)")
+    fn recognizes(input: &Input<'_>) -> bool {
+        ["GPU(row)", "GPU(column)"].into_iter().any(|words| input.decoded().contains(words))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -260,7 +260,8 @@ pub(in crate::source) struct NvBandwidthJson;
 impl TextFormat for NvBandwidthJson {
     const NAME: &'static str = "the JSON of nvbandwidth";
 
-    fn recognizes(bytes: &[u8]) -> bool {
+    fn recognizes(input: &Input<'_>) -> bool {
+        let bytes = input.bytes();
         let start = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
         start.is_some_and(|start| start.starts_with(b"\"nvbandwidth\""))
     }

@@ -1,9 +1,9 @@
 //! The text of `p2pBandwidthLatencyTest` of NVIDIA's CUDA samples.
 
-use super::{Content, Device, Direction, LeftOut, Line, contains, read};
+use super::{Content, Device, Direction, LeftOut, Line, read};
 use crate::error::Result;
 use crate::model::Fragment;
-use crate::source::TextFormat;
+use crate::source::{Input, TextFormat};
 
 pub(in crate::source) struct P2pTest;
 
@@ -16,10 +16,10 @@ impl TextFormat for P2pTest {
         "directional P2P=",
     ];
 
-    fn recognizes(bytes: &[u8]) -> bool {
+    fn recognizes(input: &Input<'_>) -> bool {
         [HEADING, "P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]
             .into_iter()
-            .any(|words| contains(bytes, words))
+            .any(|words| input.decoded().contains(words))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

@@ -8,11 +8,11 @@
 //! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its
 //! `Gb/sec` 10^9 bits.
 
-use super::{Device, column_of, contains};
+use super::{Device, column_of};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NoteKind, Provenance};
-use crate::source::TextFormat;
+use crate::source::{Input, TextFormat, text};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,12 +25,12 @@ impl TextFormat for Perftest {
     const NAME: &'static str = "the output of perftest (ib_write_bw)";
     const BEGINNINGS: &'static [&'static str] = &["ib_write_bw", "ib_read_bw", " BW Test"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        contains(bytes, "BW average[") && contains(bytes, "#bytes")
+    fn recognizes(input: &Input<'_>) -> bool {
+        ["BW average[", "#bytes"].into_iter().all(|words| input.decoded().contains(words))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
-        let text = String::from_utf8_lossy(bytes);
+        let (text, _) = text::decode(bytes);
         let mut reader = Reader::default();
         for (index, line) in text.lines().enumerate() {
             reader.line(line, index + 1)?;

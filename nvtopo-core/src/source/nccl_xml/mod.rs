@@ -16,7 +16,7 @@ mod repair;
 pub(super) mod write;
 
 use super::xml::{self, Document, pasted};
-use super::{TextFormat, text};
+use super::{Input, TextFormat, text};
 use crate::error::Result;
 use crate::model::{Fragment, NoteCode, NoteKind};
 use std::borrow::Cow;
@@ -44,8 +44,8 @@ impl TextFormat for NcclXml {
     const NAME: &'static str = "NCCL topology XML";
     const BEGINNINGS: &'static [&'static str] = &BEGINNINGS;
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        root(bytes).as_deref() == Some(ROOT)
+    fn recognizes(input: &Input<'_>) -> bool {
+        root(input).as_deref() == Some(ROOT)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -69,8 +69,8 @@ impl TextFormat for NcclGraphs {
     const NAME: &'static str = "NCCL graph XML";
     const BEGINNINGS: &'static [&'static str] = &["<graphs"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        root(bytes).as_deref() == Some(GRAPHS)
+    fn recognizes(input: &Input<'_>) -> bool {
+        root(input).as_deref() == Some(GRAPHS)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -86,11 +86,11 @@ impl TextFormat for PastedXml {
     const NAME: &'static str = "a part of NCCL topology XML";
     const BEGINNINGS: &'static [&'static str] = &BEGINNINGS;
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]);
+    fn recognizes(input: &Input<'_>) -> bool {
+        let head = input.head(PASTED_HEAD);
         ["<pci busid=", "<cpu numaid=", "<cpu host_hash=", "<nvlink target=", "<xgmi target="]
             .iter()
-            .any(|start| text.contains(start))
+            .any(|start| head.contains(start))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -105,8 +105,8 @@ fn whole<'t>(text: &'t str, root: &str) -> Cow<'t, str> {
 }
 
 /// Returns the name of the root element of a text that starts with one.
-fn root(bytes: &[u8]) -> Option<String> {
-    let (head, _) = text::decode(&bytes[..bytes.len().min(HEAD)]);
+fn root(input: &Input<'_>) -> Option<String> {
+    let head = input.head(HEAD);
     // Makers of machines start with a comment, which may be longer than most texts.
     let start = head.trim_start_matches('\u{feff}').trim_start();
     if !start.starts_with('<') {

@@ -10,11 +10,11 @@ mod link;
 mod notes;
 mod remotes;
 
-use super::TextFormat;
 use super::common::{NVLINKS_OF_FILE, note_links_down};
 use super::gpu_notes;
 use super::plain::is_ellipsis;
 use super::text::{self, Line};
+use super::{Input, TextFormat};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, GpuInstance, MAX_DEVICES, MigMode, NodeId, Note, NoteCode, Provenance};
@@ -32,11 +32,10 @@ impl TextFormat for NvLinkStatus {
     const NAME: &'static str = "the text of nvidia-smi nvlink (-s, -p, -R, -c, -e) or -L";
     const BEGINNINGS: &'static [&'static str] = &["nvidia-smi"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
+    fn recognizes(input: &Input<'_>) -> bool {
         // A heading without a UUID is prose, unless something of NVLink stands below it.
         let mut has_gpu = false;
-        text::lines(&text).any(|line| {
+        input.lines().any(|line| {
             if let Some(gpu) = gpu(&line) {
                 has_gpu = true;
                 return gpu.verdict.is_some() || gpu.uuid.is_some_and(|uuid| uuid.starts_with("GPU-"));
@@ -45,8 +44,8 @@ impl TextFormat for NvLinkStatus {
         })
     }
 
-    fn begins(line: &str) -> bool {
-        let number = line.trim_start().strip_prefix("GPU ");
+    fn begins(line: &Line<'_>) -> bool {
+        let number = line.text.trim_start().strip_prefix("GPU ");
         number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     }
 

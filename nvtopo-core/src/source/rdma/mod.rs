@@ -13,10 +13,10 @@ mod json;
 mod link;
 mod mst;
 
-use super::TextFormat;
 use super::folder::check_prompts;
 use super::plain::{is_ellipsis, plain};
 use super::text::{self, Line};
+use super::{Input, TextFormat};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode};
 use adapters::Adapters;
@@ -38,9 +38,8 @@ impl TextFormat for RdmaTools {
         "hca_id:",
     ];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| {
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.lines().any(|line| {
             let text = plain(&line).0;
             ibdev2netdev::is_sign(text)
                 || link::is_sign(text)
@@ -82,8 +81,8 @@ pub(super) struct RdmaJson;
 impl TextFormat for RdmaJson {
     const NAME: &'static str = "the JSON of rdma link";
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        json::is_it(bytes)
+    fn recognizes(input: &Input<'_>) -> bool {
+        json::is_it(input.bytes())
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::model::{
     Fragment, Gpu, GpuInstance, MAX_DEVICES, MigMode, NodeId, Note, NoteCode, Provenance, Stated,
 };
-use crate::source::TextFormat;
 use crate::source::plain::is_number;
 use crate::source::text;
+use crate::source::{Input, TextFormat};
 use crate::units::{listed, several};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +23,8 @@ impl TextFormat for Slurm {
     const BEGINNINGS: &'static [&'static str] =
         &["gres.conf", "slurm.conf", "slurmd -", "scontrol show", "NodeName=", "Name=gpu", "AutoDetect="];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        entries(&text).iter().any(|entry| {
+    fn recognizes(input: &Input<'_>) -> bool {
+        entries(input.lines()).any(|entry| {
             let fields = entry.fields();
             device::is_sign(&fields) || computer::is_sign(&fields) || leaves_to_detection(&fields)
         })
@@ -34,7 +33,7 @@ impl TextFormat for Slurm {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut reader = Reader::default();
-        for entry in entries(&text) {
+        for entry in entries(text::lines(&text)) {
             // Other lines end the facts of a node, such as those of another tool.
             if !entry.begins_with_key() {
                 reader.node = None;
@@ -296,8 +295,8 @@ mod tests {
 
     #[test]
     fn words_are_found_by_any_of_their_keys() {
-        let text = entries("A=1 b=(null) C=3");
-        let fields = text[0].fields();
+        let entry = entries(text::lines("A=1 b=(null) C=3")).next().unwrap();
+        let fields = entry.fields();
         assert_eq!(find(&fields, &["x", "c"]).map(|field| field.value), Some("3"));
         assert!(find(&fields, &["b"]).is_none());
     }

@@ -1,6 +1,7 @@
 //! Lines of Slurm's files and tools: words of a key and a value, with comments, quotes and lines that go on.
 
 use crate::source::plain::number;
+use crate::source::text::Line;
 
 /// A line, with those that go on in it.
 pub(super) struct Entry {
@@ -19,10 +20,14 @@ pub(super) struct Field<'a> {
 }
 
 /// Returns the lines of a text without comments; empty ones stand for themselves.
-pub(super) fn entries(text: &str) -> Vec<Entry> {
-    let mut entries = Vec::new();
+pub(super) fn entries<'a>(lines: impl Iterator<Item = Line<'a>>) -> impl Iterator<Item = Entry> {
+    let mut lines = lines.fuse();
+    std::iter::from_fn(move || entry(&mut lines))
+}
+
+fn entry<'a>(lines: &mut impl Iterator<Item = Line<'a>>) -> Option<Entry> {
     let mut open: Option<Entry> = None;
-    for line in super::super::text::lines(text) {
+    for line in lines {
         let own = line.text.trim_start_matches([' ', '\t', '>', '|', '`', '*']);
         let column = line.offset + line.text[..line.text.len() - own.len()].chars().count() + 1;
         let (own, is_comment) = match comment(own) {
@@ -41,11 +46,10 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
         entry.parts.push((entry.text.len(), line.number, column));
         entry.text.push_str(own);
         if !goes_on {
-            entries.extend(open.take());
+            break;
         }
     }
-    entries.extend(open);
-    entries
+    open
 }
 
 /// Finds the start of a comment; `\#` is none.
@@ -66,6 +70,7 @@ impl Entry {
     pub(super) fn fields(&self) -> Vec<Field<'_>> {
         let mut fields = Vec::new();
         let mut rest = self.text.as_str();
+        let mut places = Places { entry: self, part: 0, at: 0, column: 0 };
         while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {
             rest = &rest[start..];
             let key = &rest[..rest.find(|c| !is_key(c)).unwrap_or(rest.len())];
@@ -77,7 +82,7 @@ impl Entry {
                     let behind = behind.trim_start();
                     let quoted = behind.strip_prefix('"').and_then(|quoted| quoted.split_once('"'));
                     let (value, after) = quoted.unwrap_or_else(|| behind.split_at(word_end(behind)));
-                    fields.push(Field { key: key.to_ascii_lowercase(), value, at: self.place(value) });
+                    fields.push(Field { key: key.to_ascii_lowercase(), value, at: places.next(value) });
                     rest = after;
                 }
                 None => rest = &rest[word_end(rest)..],
@@ -85,13 +90,30 @@ impl Entry {
         }
         fields
     }
+}
 
-    /// Returns the line and column of a part of its text.
-    fn place(&self, part: &str) -> (usize, usize) {
-        let at = (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let first = self.parts.iter().rev().find(|(start, _, _)| *start <= at);
-        let (start, line, column) = first.copied().unwrap_or((0, 1, 1));
-        (line, column + self.text.get(start..at).map_or(0, |before| before.chars().count()))
+/// The places of words of an entry, one after the other: a line may hold millions, so none is counted from its start.
+struct Places<'a> {
+    entry: &'a Entry,
+    /// The part of the last word, by its position.
+    part: usize,
+    /// The byte up to which columns are counted, and the number of characters before it in its part.
+    at: usize,
+    column: usize,
+}
+
+impl Places<'_> {
+    /// Returns the line and column of a word, which stands behind the last one.
+    fn next(&mut self, word: &str) -> (usize, usize) {
+        let Entry { text, parts } = self.entry;
+        let at = (word.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+        while let Some((start, ..)) = parts.get(self.part + 1).filter(|(start, ..)| *start <= at) {
+            (self.part, self.at, self.column) = (self.part + 1, *start, 0);
+        }
+        self.column += text.get(self.at..at).map_or(0, |between| between.chars().count());
+        self.at = at;
+        let (_, line, column) = parts.get(self.part).copied().unwrap_or((0, 1, 1));
+        (line, column + self.column)
     }
 }
 
@@ -196,6 +218,10 @@ fn expand_one(name: &str, most: usize, names: &mut Vec<String>) -> Option<()> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Vec<Entry> {
+        entries(crate::source::text::lines(text)).collect()
+    }
+
     #[test]
     fn lists_are_expanded() {
         let expanded = |list: &str| expand(list, 100).map(|names| names.join(" "));
@@ -224,14 +250,14 @@ mod tests {
     #[test]
     fn lines_go_on_and_comments_end() {
         let text = "name = gpu \\\n  File=\"/dev/a b\" # File=x\n# all\n\nOS=Linux 5.10 Key=1\\#2";
-        let entries = entries(text);
+        let entries = read(text);
         let fields = |entry: usize| {
             let fields = entries[entry].fields().into_iter();
             fields.map(|field| (field.key, field.value, field.at)).collect::<Vec<_>>()
         };
         assert_eq!(entries.len(), 3);
         assert_eq!(fields(0), [("name".into(), "gpu", (1, 8)), ("file".into(), "/dev/a b", (2, 9))]);
-        let begin = |text: &str| super::entries(text)[0].begins_with_key();
+        let begin = |text: &str| read(text)[0].begins_with_key();
         assert!(begin("  OS=Linux 5") && begin("a+=b") && begin("name = gpu"));
         assert!(!begin("") && !begin("------") && !begin("NUMA[0] cpus=0-3") && !begin("=x"));
         assert_eq!(fields(2), [("os".into(), "Linux", (5, 4)), ("key".into(), "1\\#2", (5, 19))]);

@@ -5,9 +5,9 @@ use super::{cell, columns};
 use crate::source::text::{self, Line};
 use std::collections::BTreeSet;
 
-/// Returns the lines of the text, each with its place in it.
-pub(super) fn of(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text::lines(text).flat_map(|line| {
+/// Returns the lines of a matrix in those of a text, each with its place in it.
+pub(super) fn of<'a>(lines: impl Iterator<Item = Line<'a>>) -> impl Iterator<Item = Line<'a>> {
+    lines.flat_map(|line| {
         let parts = if is_literal(&line.text) { literal(&line) } else { vec![line] };
         parts.into_iter().flat_map(unfold)
     })

@@ -18,7 +18,7 @@ mod table;
 mod tree;
 pub(super) mod write;
 
-use super::{TextFormat, common, text};
+use super::{Input, Line, TextFormat, common, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::model::{
@@ -42,28 +42,26 @@ impl TextFormat for SmiMatrix {
     const NAME: &'static str = "the text of nvidia-smi topo -m";
     const BEGINNINGS: &'static [&'static str] = &["nvidia-smi", "topo -"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        let start = text.trim_start();
+    fn recognizes(input: &Input<'_>) -> bool {
+        let start = input.decoded().trim_start();
         let json = start.starts_with('{')
             || start.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', '"', ']']));
-        !json && !is_xml(start) && lines::of(&text).any(|line| reader::is_matrix_line(&line))
+        !json && !is_xml(start) && lines::of(input.lines()).any(|line| reader::is_matrix_line(&line))
     }
 
-    fn begins(line: &str) -> bool {
-        lines::of(line).any(|line| reader::is_header(&line))
+    fn begins(line: &Line<'_>) -> bool {
+        lines::of(std::iter::once(line.clone())).any(|line| reader::is_header(&line))
     }
 
     /// A header by itself may be that of any matrix, or prose.
-    fn recognizes_part(part: &[u8]) -> bool {
-        let (text, _) = text::decode(part);
-        lines::of(&text).any(|line| reader::is_row_line(&line)) && Self::recognizes(part)
+    fn recognizes_part(part: &Input<'_>) -> bool {
+        lines::of(part.lines()).any(|line| reader::is_row_line(&line)) && Self::recognizes(part)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut reader = reader::Reader::new();
-        for line in lines::of(&text) {
+        for line in lines::of(text::lines(&text)) {
             reader.feed(&line)?;
         }
         let mut matrix = reader.finish()?;

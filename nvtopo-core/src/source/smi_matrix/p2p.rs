@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::model::{
     Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NoteKind, P2p, P2pStatus, Provenance,
 };
-use crate::source::TextFormat;
 use crate::source::text::{self, Line, Token};
+use crate::source::{Input, TextFormat};
 use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -21,10 +21,9 @@ impl TextFormat for P2pMatrix {
     const NAME: &'static str = "the text of nvidia-smi topo -p2p";
     const BEGINNINGS: &'static [&'static str] = &["-p2p", "--p2pstatus"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
+    fn recognizes(input: &Input<'_>) -> bool {
         let mut found = false;
-        for line in lines::of(&text).filter(|line| line.text.contains("GPU")) {
+        for line in lines::of(input.lines()).filter(|line| line.text.contains("GPU")) {
             let tokens = text::tokens(&line).0;
             let Some((_, cells)) = row(&tokens) else { continue };
             // A matrix of paths has other words.
@@ -39,7 +38,7 @@ impl TextFormat for P2pMatrix {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut reader = Reader::default();
-        for line in lines::of(&text) {
+        for line in lines::of(text::lines(&text)) {
             reader.feed(&line)?;
         }
         let mut fragment = reader.fragment();

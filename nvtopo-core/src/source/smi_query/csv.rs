@@ -3,8 +3,8 @@
 use super::{Told, ToldGpu, gpu, known, mebibytes, number, switch, unusable};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, MigMode, NoteCode, PcieTraining};
-use crate::source::TextFormat;
 use crate::source::text::{self, Line};
+use crate::source::{Input, TextFormat};
 use std::collections::BTreeSet;
 
 pub(in crate::source) struct SmiCsv;
@@ -13,10 +13,9 @@ impl TextFormat for SmiCsv {
     const NAME: &'static str = "the CSV of nvidia-smi --query-gpu";
     const BEGINNINGS: &'static [&'static str] = &["nvidia-smi", "--query-gpu"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
+    fn recognizes(input: &Input<'_>) -> bool {
         let mut fields = None;
-        text::lines(&text).any(|line| match (header(&line), &fields) {
+        input.lines().any(|line| match (header(&line), &fields) {
             (Some(found), _) => {
                 fields = Some(found);
                 false
@@ -26,8 +25,8 @@ impl TextFormat for SmiCsv {
         })
     }
 
-    fn begins(line: &str) -> bool {
-        text::lines(line).next().is_some_and(|line| header(&line).is_some())
+    fn begins(line: &Line<'_>) -> bool {
+        header(line).is_some()
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

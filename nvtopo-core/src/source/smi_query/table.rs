@@ -4,8 +4,8 @@ use super::{Told, ToldGpu, known, mebibytes, number, switch};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, GpuInstance, MAX_DEVICES, MigMode, NoteCode};
-use crate::source::TextFormat;
 use crate::source::text::{self, Line};
+use crate::source::{Input, TextFormat};
 
 pub(in crate::source) struct SmiTable;
 
@@ -13,9 +13,8 @@ impl TextFormat for SmiTable {
     const NAME: &'static str = "the table of nvidia-smi";
     const BEGINNINGS: &'static [&'static str] = &["nvidia-smi", "NVIDIA-SMI"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
-        text::lines(&text).any(|line| first_line(&line).is_some())
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.lines().any(|line| first_line(&line).is_some())
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

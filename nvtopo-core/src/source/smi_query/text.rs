@@ -5,8 +5,8 @@ use super::{Told, gpu, known, number};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, NoteCode};
-use crate::source::TextFormat;
 use crate::source::text::{self, Line};
+use crate::source::{Input, TextFormat};
 use crate::units::count_of;
 
 pub(in crate::source) struct SmiQuery;
@@ -15,24 +15,21 @@ impl TextFormat for SmiQuery {
     const NAME: &'static str = "the text of nvidia-smi -q";
     const BEGINNINGS: &'static [&'static str] = &["nvidia-smi", "NVSMI LOG"];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        let (text, _) = text::decode(bytes);
+    fn recognizes(input: &Input<'_>) -> bool {
         let mut has_gpu = false;
-        text::lines(&text).any(|line| {
+        input.lines().any(|line| {
             has_gpu |= heading(&line).is_some();
             has_gpu && pair(&line).is_some_and(|pair| pair.is_aligned)
         })
     }
 
-    fn begins(line: &str) -> bool {
-        let line = text::lines(line).next();
-        line.is_some_and(|line| heading(&line).is_some())
+    fn begins(line: &Line<'_>) -> bool {
+        heading(line).is_some()
     }
 
-    fn recognizes_part(part: &[u8]) -> bool {
-        let (text, _) = text::decode(part);
+    fn recognizes_part(part: &Input<'_>) -> bool {
         let is_head = |line: &Line<'_>| line.text.contains("NVSMI LOG");
-        Self::recognizes(part) || text::lines(&text).any(|line| is_head(&line))
+        Self::recognizes(part) || part.lines().any(|line| is_head(&line))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

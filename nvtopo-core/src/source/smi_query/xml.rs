@@ -6,7 +6,7 @@ use super::{Told, gpu, known, number};
 use crate::error::Result;
 use crate::model::{Fragment, Gpu, NoteCode, NoteKind};
 use crate::source::xml::{Document, Element, pasted};
-use crate::source::{TextFormat, text};
+use crate::source::{Input, TextFormat, text};
 
 /// The name of the root element.
 const ROOT: &str = "nvidia_smi_log";
@@ -23,8 +23,8 @@ impl TextFormat for SmiXml {
     const NAME: &'static str = "the XML of nvidia-smi -q -x";
     const BEGINNINGS: &'static [&'static str] = &["<nvidia_smi_log", "<?xml "];
 
-    fn recognizes(bytes: &[u8]) -> bool {
-        pasted::start(&text::decode(&bytes[..bytes.len().min(HEAD)]).0, ROOT).is_some()
+    fn recognizes(input: &Input<'_>) -> bool {
+        pasted::start(&input.head(HEAD), ROOT).is_some()
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

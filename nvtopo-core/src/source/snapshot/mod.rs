@@ -14,7 +14,7 @@ mod redact;
 #[cfg(feature = "snapshot")]
 mod trim;
 
-use super::TextFormat;
+use super::{Input, TextFormat};
 #[cfg(not(feature = "snapshot"))]
 use crate::error::Error;
 use crate::error::Result;
@@ -33,8 +33,8 @@ impl TextFormat for SnapshotFile {
     const NAME: &'static str = "nvtopo snapshot, or another gzip file";
 
     /// Returns whether the text has the mark of gzip, which no other format has.
-    fn recognizes(bytes: &[u8]) -> bool {
-        bytes.starts_with(&[0x1f, 0x8b, 8])
+    fn recognizes(input: &Input<'_>) -> bool {
+        input.bytes().starts_with(&[0x1f, 0x8b, 8])
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {

@@ -20,6 +20,9 @@ const MAX_ENTRIES: usize = 100_000;
 /// The most bytes of one of the documents beside the machine's files. They hold more once they are read.
 const MAX_DOCUMENT: u64 = 8 << 20;
 
+/// The most members of a gzip file, each of which costs as much as some ten thousand bytes. Programs that write blocks fill them.
+const MAX_MEMBERS: usize = 1 << 14;
+
 /// The longest path and the longest target of a link, as in Linux.
 const MAX_PATH: usize = 4096;
 
@@ -112,11 +115,13 @@ fn not_a_snapshot() -> Error {
 /// The members of a gzip file one after another, as `gzip` reads them: zeros behind the last are padding.
 struct Members<'a> {
     member: GzDecoder<&'a [u8]>,
+    /// The number of members that were begun.
+    begun: usize,
 }
 
 impl<'a> Members<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { member: GzDecoder::new(bytes) }
+        Self { member: GzDecoder::new(bytes), begun: 1 }
     }
 }
 
@@ -132,6 +137,12 @@ impl Read for Members<'_> {
                 let text = format!("{} bytes behind the compressed data are not of gzip", rest.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
+            if self.begun == MAX_MEMBERS {
+                let text =
+                    format!("they are in more than {MAX_MEMBERS} pieces; decompress and compress them again");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            self.begun += 1;
             self.member = GzDecoder::new(rest);
         }
     }
