@@ -97,6 +97,9 @@ fn saved_outputs_are_a_machine_whatever_their_names_are() {
     );
 }
 
+const LISTED: &str = "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-11111111-2222-3333-4444-555555555555)\n\
+                      GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-11111111-2222-3333-4444-555555555556)\n";
+
 #[test]
 fn compressed_files_and_archives_are_read_alike() {
     let folder = Folder::new("gz").with("a.gz", gzipped(TOPO.as_bytes())).with("b", STATUS);
@@ -108,6 +111,15 @@ fn compressed_files_and_archives_are_read_alike() {
     check_both(&outer.read());
     let text = [TOPO, STATUS].concat();
     check_both(&Topology::parse("both.gz", &gzipped(text.as_bytes())).unwrap());
+}
+
+#[test]
+fn a_gzip_file_of_endless_pieces_is_refused() {
+    let pieces = |count: usize| [gzipped(b"").repeat(count), gzipped(LISTED.as_bytes())].concat();
+    let read = |count: usize| Topology::parse("pieces.gz", &pieces(count));
+    assert_eq!(read(1000).unwrap().gpus().len(), 2);
+    let error = read(1 << 14).unwrap_err().to_string();
+    assert!(error.contains("in more than 16384 pieces"), "{error}");
 }
 
 #[test]

@@ -108,22 +108,22 @@ impl Matching<'_> {
 
     /// Matches nodes with equal keys.
     fn by<K: Ord>(&mut self, key: impl Fn(&Side<'_>, usize, &NodeKind) -> Option<K>) {
+        let open = self.other.nodes.iter().enumerate().filter(|(index, _)| self.map[*index].is_none());
+        let wanted = open.filter_map(|(index, node)| Some((index, key(&self.other, index, &node.kind)?)));
+        let wanted: Vec<(usize, K)> = wanted.collect();
+        // The base may have become large, of many small sources.
+        if wanted.is_empty() {
+            return;
+        }
         let mut free: BTreeMap<K, VecDeque<NodeId>> = BTreeMap::new();
         for (index, node) in self.base.nodes.iter().enumerate().filter(|(index, _)| !self.taken[*index]) {
             if let Some(key) = key(&self.base, index, &node.kind) {
                 free.entry(key).or_default().push_back(NodeId(index as u32));
             }
         }
-        if free.is_empty() {
-            return;
-        }
-        for (index, node) in self.other.nodes.iter().enumerate() {
-            if self.map[index].is_none() {
-                let same =
-                    key(&self.other, index, &node.kind).and_then(|key| free.get_mut(&key)?.pop_front());
-                if let Some(base) = same {
-                    self.put(base, NodeId(index as u32));
-                }
+        for (index, key) in wanted {
+            if let Some(base) = free.get_mut(&key).and_then(VecDeque::pop_front) {
+                self.put(base, NodeId(index as u32));
             }
         }
     }
