@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 /// The NVLinks of each GPU, summed by the node at their other end.
 pub(crate) struct Nvlinks {
     ends: BTreeMap<NodeId, BTreeMap<NodeId, Bundle>>,
+    /// Those of them whose other end is an NVSwitch, by which two GPUs may share them.
+    switched: BTreeMap<NodeId, Vec<(NodeId, Bundle)>>,
     /// True where all of them are known links from GPU to GPU.
     pub(crate) direct: bool,
 }
@@ -44,7 +46,11 @@ impl Nvlinks {
         }
         let mut bundles = table.values().flat_map(BTreeMap::values);
         let direct = bundles.all(|one| !one.switch && one.links > 0 && one.rate.is_some());
-        Self { ends: table, direct }
+        let switched = table.iter().map(|(near, ends)| {
+            let ends = ends.iter().filter(|(_, bundle)| bundle.switch);
+            (*near, ends.map(|(far, bundle)| (*far, *bundle)).collect())
+        });
+        Self { switched: switched.collect(), ends: table, direct }
     }
 
     /// Returns the links of one node by the node at their other end; joined NVSwitches are one.
@@ -54,13 +60,14 @@ impl Nvlinks {
 
     /// Returns the direct links of two GPUs, plus the lesser count of both at each NVSwitch that they share.
     pub(crate) fn between(&self, a: NodeId, b: NodeId) -> Option<Pair> {
-        let others = self.ends.get(&b)?;
-        let shared = self.of_node(a).filter_map(|(far, own)| match others.get(&far) {
-            _ if far == b => Some(own),
-            Some(other) if own.switch => Some(if own.links <= other.links { own } else { *other }),
-            _ => None,
+        let (own, others) = (self.ends.get(&a)?, self.ends.get(&b)?);
+        let switched = self.switched.get(&a).into_iter().flatten().filter(|(far, _)| *far != b);
+        let shared = switched.filter_map(|(far, own)| {
+            let other = others.get(far)?;
+            Some(if own.links <= other.links { *own } else { *other })
         });
-        let sum = shared.reduce(Bundle::and).filter(|sum| sum.links > 0)?;
+        let sum = own.get(&b).copied().into_iter().chain(shared).reduce(Bundle::and);
+        let sum = sum.filter(|sum| sum.links > 0)?;
         Some(Pair { path: Some(PathType::Nvl), nvlinks: sum.links, rate: sum.rate })
     }
 }
@@ -115,4 +122,45 @@ pub(crate) fn components(members: usize, linked: impl Fn(usize, usize) -> bool) 
     found.retain(|set| !set.is_empty());
     found.sort_unstable();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Fragment, Gpu, NvSwitch, Provenance, rates};
+
+    /// GPUs, each linked with every other, and then all with a number of NVSwitches.
+    fn mesh(gpus: u32, switches: usize) -> Fragment {
+        let mut fragment = Fragment::new(Provenance::Smi);
+        let gpus: Vec<NodeId> = (0..gpus).map(|gpu| fragment.add(NodeId::MACHINE, Gpu::new(gpu))).collect();
+        for (place, a) in gpus.iter().enumerate() {
+            for b in &gpus[place + 1..] {
+                fragment.link(*a, *b, rates::nvlink(4, 2));
+            }
+        }
+        for _ in 0..switches {
+            let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
+            gpus.iter().for_each(|gpu| fragment.link(*gpu, switch, rates::nvlink(4, 3)));
+        }
+        fragment
+    }
+
+    fn table(fragment: &Fragment) -> Nvlinks {
+        let links = fragment.links.iter().map(|(a, b, link)| (*a, *b, link));
+        Nvlinks::of(links, |id| &fragment.nodes[id.index()])
+    }
+
+    /// What two GPUs share is sought among NVSwitches, of which there are few, and not among all that a GPU is linked with: a
+    /// mesh of hundreds would cost the cube of them.
+    #[test]
+    fn a_mesh_leaves_nothing_to_search() {
+        let (a, b) = (NodeId(1), NodeId(40));
+        let plain = table(&mesh(40, 0));
+        assert_eq!(plain.switched.values().map(Vec::len).sum::<usize>(), 0);
+        assert_eq!(plain.between(a, b).map(|pair| pair.nvlinks), Some(2));
+        let switched = table(&mesh(40, 2));
+        assert_eq!(switched.switched[&a].len(), 2);
+        assert_eq!(switched.between(a, b).map(|pair| pair.nvlinks), Some(2 + 2 * 3));
+        assert_eq!(switched.between(a, NodeId(41)).map(|pair| pair.nvlinks), Some(3));
+    }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Computed {
     nvlinks: Once<Nvlinks>,
     pub(crate) pairs: Once<PairTable>,
     pub(crate) groups: Once<Vec<NvlinkGroup>>,
+    /// The MIG instances behind their GPUs, sorted.
+    instances: Once<Vec<(NodeId, NodeId)>>,
     /// True where the bandwidth of all pairs of GPUs is known.
     pub(crate) rates_known: Once<bool>,
     /// True where a source lists all CPUs.
@@ -125,10 +127,21 @@ impl Topology {
     /// Iterates over the MIG instances of the GPU at a position, with their numbers in the graph; none for a position
     /// without a GPU.
     pub fn gpu_instances(&self, gpu: usize) -> impl Iterator<Item = (NodeId, &GpuInstance)> {
-        let parent = self.0.devices[..self.0.gpus].get(gpu).copied();
-        let nodes = self.nodes().filter(move |(_, node)| parent.is_some() && node.parent == parent);
-        nodes.filter_map(|(id, node)| match &node.kind {
-            NodeKind::GpuInstance(instance) => Some((id, &**instance)),
+        let all = self.computed().instances.get_or_init(|| {
+            let is_instance = |node: &Node| matches!(node.kind, NodeKind::GpuInstance(_));
+            let found = self.nodes().filter(|(_, node)| is_instance(node));
+            let mut found: Vec<(NodeId, NodeId)> =
+                found.filter_map(|(id, node)| Some((node.parent?, id))).collect();
+            found.sort_unstable();
+            found
+        });
+        let own = self.0.devices[..self.0.gpus].get(gpu).map_or(&[][..], |parent| {
+            let from = all.partition_point(|(above, _)| above < parent);
+            let to = all.partition_point(|(above, _)| above <= parent);
+            &all[from..to]
+        });
+        own.iter().filter_map(|(_, id)| match &self.node(*id).kind {
+            NodeKind::GpuInstance(instance) => Some((*id, &**instance)),
             _ => None,
         })
     }

@@ -34,9 +34,18 @@ pub(crate) fn nodes_near<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeI
     }
 }
 
+/// Returns the lowest node that contains both, which may be one of them.
+pub(crate) fn common<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, a: NodeId, b: NodeId) -> Option<NodeId> {
+    let depth = |id| ancestors(node, id).count();
+    let (depth_a, depth_b) = (depth(a), depth(b));
+    let above_a = ancestors(node, a).skip(depth_a.saturating_sub(depth_b));
+    let above_b = ancestors(node, b).skip(depth_b.saturating_sub(depth_a));
+    above_a.zip(above_b).find(|(a, b)| a == b).map(|(common, _)| common)
+}
+
 /// Returns the class by the lowest common ancestor. `None` where the tree is incomplete.
 pub(crate) fn path<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, a: NodeId, b: NodeId) -> Option<PathType> {
-    let common = ancestors(node, a).find(|id| ancestors(node, b).any(|other| other == *id))?;
+    let common = common(node, a, b)?;
     let switches = |id: NodeId| {
         let below = ancestors(node, id).take_while(|id| *id != common);
         below.filter(|id| matches!(node(*id).kind, NodeKind::PcieSwitch(_))).count()

@@ -6,6 +6,7 @@
 use crate::model::{
     Basis, Link, LinkKind, NodeId, NodeKind, Pair, PairTable, PathType, Rate, Topology, rates, tree,
 };
+use std::collections::BTreeMap;
 
 impl Topology {
     /// Returns the pairs of all devices, computed once.
@@ -22,9 +23,11 @@ impl Topology {
         self.computed().pairs.get_or_init(|| {
             let nvlinks = self.nvlinks();
             let devices = self.devices();
+            let host = HostRates::new(self);
             PairTable::new(devices.len(), |a, b| {
-                let (a, b) = (devices[a.min(b)], devices[a.max(b)]);
-                let pair = nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b));
+                let both = (a.min(b), a.max(b));
+                let (a, b) = (devices[both.0], devices[both.1]);
+                let pair = nvlinks.between(a, b).unwrap_or_else(|| host.pair(self, both));
                 // A measured rate takes precedence over the rates of links.
                 let known = |bandwidth| Rate { bandwidth, basis: Basis::Measured };
                 let rate = self.measured(a, b).map(known).or_else(|| at_most_measured(self, a, b, pair.rate));
@@ -57,7 +60,7 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn redirected(&self, a: NodeId, b: NodeId) -> Option<bool> {
-        let common = self.ancestors(a).find(|id| self.ancestors(b).any(|other| other == *id))?;
+        let common = tree::common(|id| self.node(id), a, b)?;
         if !matches!(self.node(common).kind, NodeKind::PcieSwitch(_)) {
             return None;
         }
@@ -108,16 +111,50 @@ impl Topology {
     }
 }
 
-/// Returns the path over PCIe and the CPUs.
-fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
-    let Some(path) = topology.host_path(a, b) else { return Pair::UNKNOWN };
-    let known = pcie_rate(topology, a).into_iter().chain(pcie_rate(topology, b));
-    let pcie = known.min_by_key(|rate| rate.bandwidth).unwrap_or_else(rates::pcie_assumed);
-    let rate = match path {
-        PathType::Sys => slower(pcie, smp_rate(topology, a, b).unwrap_or_else(|| rates::smp(None))),
-        _ => pcie,
-    };
-    Pair { path: Some(path), nvlinks: 0, rate: Some(rate) }
+/// The rates on the way over PCIe and the CPUs, found once: there are as many pairs as the square of devices.
+struct HostRates {
+    /// Of the PCIe links above each device.
+    pcie: Vec<Option<Rate>>,
+    /// The NUMA node of each device.
+    numa: Vec<Option<NodeId>>,
+    /// Of the links between NUMA nodes, in both directions.
+    smp: BTreeMap<(NodeId, NodeId), Option<Rate>>,
+}
+
+impl HostRates {
+    fn new(topology: &Topology) -> Self {
+        let mut smp = BTreeMap::new();
+        for (a, b, link) in topology.links().filter(|(_, _, link)| link.kind == LinkKind::Smp) {
+            for ends in [(a, b), (b, a)] {
+                let rate = smp.entry(ends).or_insert(link.rate);
+                *rate = rate.or(link.rate);
+            }
+        }
+        let devices = topology.devices().iter();
+        Self {
+            pcie: devices.clone().map(|id| pcie_rate(topology, *id)).collect(),
+            numa: devices.map(|id| topology.numa_ancestor(*id)).collect(),
+            smp,
+        }
+    }
+
+    /// Returns the path over PCIe and the CPUs of two devices by their positions.
+    fn pair(&self, topology: &Topology, (a, b): (usize, usize)) -> Pair {
+        let devices = topology.devices();
+        let Some(path) = topology.host_path(devices[a], devices[b]) else { return Pair::UNKNOWN };
+        let known = self.pcie[a].into_iter().chain(self.pcie[b]);
+        let pcie = known.min_by_key(|rate| rate.bandwidth).unwrap_or_else(rates::pcie_assumed);
+        let rate = match path {
+            PathType::Sys => slower(pcie, self.smp(a, b).unwrap_or_else(|| rates::smp(None))),
+            _ => pcie,
+        };
+        Pair { path: Some(path), nvlinks: 0, rate: Some(rate) }
+    }
+
+    /// Returns the rate of the link between the NUMA nodes of two devices.
+    fn smp(&self, a: usize, b: usize) -> Option<Rate> {
+        self.smp.get(&self.numa[a].zip(self.numa[b])?).copied().flatten()
+    }
 }
 
 /// Returns the rate of a pair, or the measured rate of a NIC of it where that is less.
@@ -142,11 +179,4 @@ fn link_up(topology: &Topology, id: NodeId) -> Option<&Link> {
     let parent = topology.node(id).parent?;
     let mut links = topology.links_of(id).filter(|(far, _)| *far == parent);
     links.find(|(_, link)| link.kind == LinkKind::Pcie).map(|(_, link)| link)
-}
-
-/// Returns the rate of the link between the NUMA nodes of two devices.
-fn smp_rate(topology: &Topology, a: NodeId, b: NodeId) -> Option<Rate> {
-    let (a, b) = (topology.numa_ancestor(a)?, topology.numa_ancestor(b)?);
-    let mut links = topology.links_of(a).filter(|(far, link)| *far == b && link.kind == LinkKind::Smp);
-    links.find_map(|(_, link)| link.rate)
 }

@@ -23,10 +23,11 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
         found.one_sided("NVLinks", before.nvlink_known(), "machine");
     }
     let mut differences: BTreeMap<Difference, Vec<(usize, usize)>> = BTreeMap::new();
+    let (own_links, other_links) = (direct(before), direct(after));
     for (a, b) in (0..map.len()).flat_map(|a| (a + 1..map.len()).map(move |b| (a, b))) {
         let (Some(other_a), Some(other_b)) = (map[a], map[b]) else { continue };
-        let own = Side { topology: before, a, b };
-        let other = Side { topology: after, a: other_a, b: other_b };
+        let own = Side { topology: before, links: &own_links, a, b };
+        let other = Side { topology: after, links: &other_links, a: other_a, b: other_b };
         for difference in own.differences(&other, found) {
             differences.entry(difference).or_default().push((a, b));
         }
@@ -65,9 +66,27 @@ fn group(topology: &Topology, difference: &Difference, pairs: &[(usize, usize)],
     }
 }
 
+/// The NVLinks from one device to another, or AMD's xGMI, which tables count alike: their number and rate. Those over NVSwitches are
+/// counted at each GPU.
+type Direct = BTreeMap<(NodeId, NodeId), (u16, Option<Bandwidth>)>;
+
+/// Returns the NVLinks between all devices that have some.
+fn direct(topology: &Topology) -> Direct {
+    let mut links = Direct::new();
+    for (a, b, link) in topology.links().filter(|(_, _, link)| link.kind.is_fabric()) {
+        let (sum, rate) = links.entry((a.min(b), a.max(b))).or_insert((0, Some(Bandwidth::ZERO)));
+        // An assumed rate is no told fact.
+        let told = link.rate.filter(|rate| rate.basis != Basis::Assumed);
+        *rate = rate.zip(told).map(|(sum, own)| [sum, own.bandwidth].into_iter().sum());
+        *sum = sum.saturating_add(link.lanes.unwrap_or(1));
+    }
+    links
+}
+
 /// Two devices of one machine.
 struct Side<'a> {
     topology: &'a Topology,
+    links: &'a Direct,
     a: usize,
     b: usize,
 }
@@ -81,17 +100,9 @@ impl Side<'_> {
         self.topology.pairs().pair(self.a, self.b)
     }
 
-    /// Returns the NVLinks from one to the other, or AMD's xGMI, which tables count alike: their number and rate. Those over
-    /// NVSwitches are counted at each GPU.
     fn links(&self) -> (u16, Option<Bandwidth>) {
         let (a, b) = self.nodes();
-        let direct = self.topology.links_of(a).filter(|(far, link)| *far == b && link.kind.is_fabric());
-        direct.fold((0, Some(Bandwidth::ZERO)), |(links, rate), (_, link)| {
-            // An assumed rate is no told fact.
-            let told = link.rate.filter(|rate| rate.basis != Basis::Assumed);
-            let sum = rate.zip(told).map(|(sum, own)| [sum, own.bandwidth].into_iter().sum());
-            (links + link.lanes.unwrap_or(1), sum)
-        })
+        self.links.get(&(a.min(b), a.max(b))).copied().unwrap_or((0, Some(Bandwidth::ZERO)))
     }
 
     fn are_gpus(&self) -> bool {
