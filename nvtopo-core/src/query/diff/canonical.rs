@@ -5,12 +5,14 @@
 //! whose singling out gives the least colouring is singled out. Ranks follow the order of values, never that of devices.
 
 use super::facts::{Fact, Nature, of_gpu, of_machine, of_nic};
-use crate::model::{NodeId, NodeKind, Stated, Topology};
+use crate::model::{NodeId, NodeKind, PathType, Stated, Topology};
+use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// The most refinements. Beyond them the first device of a colour is singled out; no board has come near.
-const MOST_REFINEMENTS: usize = 2000;
+/// The most paths that refinements look at, each time anew. Beyond them devices of one colour stay in the source's order; no board
+/// has come near.
+const MOST_WORK: usize = 1 << 27;
 
 /// Returns what a machine is built of and how it is connected, as a text that is equal for equal machines.
 ///
@@ -44,17 +46,22 @@ pub fn canonical_structure(topology: &Topology) -> String {
     text.extend(others(topology).into_iter().map(|line| line + "\n"));
     let devices = topology.devices().len();
     let keys: Vec<String> = (0..devices).map(|device| key(topology, device)).collect();
-    let paths: Vec<String> = pairs(devices).map(|(a, b)| path(topology, a, b)).collect();
-    let mut refined = Refined { of: ranks(&keys), paths: ranks(&paths), refinements: 0 };
+    // There are few kinds of paths, and as many paths as the square of devices.
+    let kinds: BTreeMap<Kind, String> =
+        pairs(devices).map(|(a, b)| kind(topology, a, b)).map(|own| (own, path(own))).collect();
+    let paths: BTreeSet<&String> = kinds.values().collect();
+    let numbers: BTreeMap<&String, u32> = paths.iter().copied().zip(0..).collect();
+    let number = |(a, b)| numbers[&kinds[&kind(topology, a, b)]];
+    let mut refined =
+        Refined { of: ranks(&keys), paths: pairs(devices).map(number).collect(), left: MOST_WORK };
     refined.settle();
     let mut order: Vec<usize> = (0..devices).collect();
     order.sort_by_key(|device| refined.of[*device]);
     for device in &order {
         let _ = writeln!(text, "device {}", keys[*device]);
     }
-    let kinds: BTreeSet<&String> = paths.iter().collect();
-    for (number, kind) in kinds.into_iter().enumerate() {
-        let _ = writeln!(text, "path {number}: {kind}");
+    for (number, path) in paths.into_iter().enumerate() {
+        let _ = writeln!(text, "path {number}: {path}");
     }
     for a in &order {
         let row: Vec<String> = order.iter().map(|b| refined.paths[a * devices + b].to_string()).collect();
@@ -130,11 +137,18 @@ fn others(topology: &Topology) -> Vec<String> {
     told
 }
 
-fn path(topology: &Topology, a: usize, b: usize) -> String {
+/// The kind of a path: its class, its NVLinks and its bandwidth.
+type Kind = (Option<PathType>, u16, Option<Bandwidth>);
+
+fn kind(topology: &Topology, a: usize, b: usize) -> Kind {
     let pair = topology.pairs().pair(a, b);
-    let class = pair.path.map_or("unknown", crate::model::PathType::word);
-    let rate = pair.rate.map_or_else(String::new, |rate| format!(", {}", rate.bandwidth));
-    format!("{class}, {} NVLinks{rate}", pair.nvlinks)
+    (pair.path, pair.nvlinks, pair.rate.map(|rate| rate.bandwidth))
+}
+
+fn path((class, nvlinks, bandwidth): Kind) -> String {
+    let class = class.map_or("unknown", PathType::word);
+    let rate = bandwidth.map_or_else(String::new, |bandwidth| format!(", {bandwidth}"));
+    format!("{class}, {nvlinks} NVLinks{rate}")
 }
 
 /// Returns the rank of each value among the values.
@@ -143,12 +157,33 @@ fn ranks<T: Ord>(values: &[T]) -> Vec<u32> {
     values.iter().map(|value| rank[value]).collect()
 }
 
+/// Returns the devices of each colour.
+pub(super) fn cells(of: &[u32]) -> BTreeMap<u32, Vec<usize>> {
+    let mut cells: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (device, colour) in of.iter().enumerate() {
+        cells.entry(*colour).or_default().push(device);
+    }
+    cells
+}
+
+/// Returns whether devices are interchangeable: their paths to all others are the same.
+pub(super) fn are_twins(paths: &[u32], devices: usize, cell: &[usize]) -> bool {
+    let row = |device: usize| &paths[device * devices..][..devices];
+    let first = cell[0];
+    let like_first = |other: &usize| {
+        let same = |x: usize| x == first || x == *other || row(first)[x] == row(*other)[x];
+        (0..devices).all(same)
+    };
+    cell[1..].iter().all(like_first)
+}
+
 /// The colours of devices.
 struct Refined {
     of: Vec<u32>,
     /// The ranks of the paths of all pairs.
     paths: Vec<u32>,
-    refinements: usize,
+    /// The number of paths that refinements may look at yet.
+    left: usize,
 }
 
 impl Refined {
@@ -157,10 +192,14 @@ impl Refined {
         &self.paths[device * devices..][..devices]
     }
 
-    /// Returns the colours when no device gets another one any more.
+    /// Returns the colours when no device gets another one any more, or too much was looked at.
     fn refine(&mut self, mut of: Vec<u32>) -> Vec<u32> {
-        self.refinements += 1;
         loop {
+            let Some(left) = self.left.checked_sub(self.paths.len()) else {
+                self.left = 0;
+                return of;
+            };
+            self.left = left;
             let around = |device: usize| {
                 let mut around: Vec<(u32, u32)> =
                     self.row(device).iter().copied().zip(of.iter().copied()).collect();
@@ -180,8 +219,7 @@ impl Refined {
         self.of = self.refine(self.of.clone());
         while let Some(cell) = self.open_cell() {
             let mut least: Option<(Vec<Vec<u32>>, Vec<u32>)> = None;
-            let members = if self.refinements < MOST_REFINEMENTS { cell.as_slice() } else { &cell[..1] };
-            for member in members {
+            for member in &cell {
                 // Twice each rank leaves room for the one that is singled out, before the others of its colour.
                 let mut of: Vec<u32> = self.of.iter().map(|rank| rank * 2 + 1).collect();
                 of[*member] -= 1;
@@ -191,22 +229,14 @@ impl Refined {
                     least = Some((picture, of));
                 }
             }
-            let Some((_, of)) = least else { return };
+            let Some((_, of)) = least.filter(|_| self.left > 0) else { return };
             self.of = of;
         }
     }
 
     /// Returns the devices of the first colour of which several are not interchangeable.
     fn open_cell(&self) -> Option<Vec<usize>> {
-        let mut cells: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-        for (device, colour) in self.of.iter().enumerate() {
-            cells.entry(*colour).or_default().push(device);
-        }
-        let are_twins = |a: usize, b: usize| {
-            let same = |x: usize| x == a || x == b || self.row(a)[x] == self.row(b)[x];
-            (0..self.of.len()).all(same)
-        };
-        cells.into_values().find(|cell| cell.iter().skip(1).any(|other| !are_twins(cell[0], *other)))
+        cells(&self.of).into_values().find(|cell| !are_twins(&self.paths, self.of.len(), cell))
     }
 
     /// Returns the colours with their neighbours' colours, whichever devices have them.
@@ -220,5 +250,36 @@ impl Refined {
         let mut rows: Vec<Vec<u32>> = (0..of.len()).map(row).collect();
         rows.sort_unstable();
         rows
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The paths of devices in a ring, numbered: to itself, to a neighbour, to all others.
+    pub(in super::super) fn ring(devices: usize) -> Vec<u32> {
+        let path = |(a, b): (usize, usize)| match (a + devices - b) % devices {
+            0 => 0,
+            distance if distance == 1 || distance == devices - 1 => 1,
+            _ => 2,
+        };
+        pairs(devices).map(path).collect()
+    }
+
+    fn settled(devices: usize, rounds: usize) -> Refined {
+        let mut ring =
+            Refined { of: vec![0; devices], paths: ring(devices), left: rounds * devices * devices };
+        ring.settle();
+        ring
+    }
+
+    #[test]
+    fn a_machine_that_takes_too_much_work_keeps_its_order() {
+        let distinct = |refined: &Refined| cells(&refined.of).len();
+        assert_eq!(distinct(&settled(12, 1000)), 12);
+        // Each member of a colour is singled out, and each takes rounds by the length of the ring.
+        let stopped = settled(60, 100);
+        assert_eq!((stopped.left, distinct(&stopped)), (0, 1));
     }
 }

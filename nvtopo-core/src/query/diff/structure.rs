@@ -4,6 +4,7 @@
 //! devices of a colour (Weisfeiler and Leman, 1968). While several devices of one colour are left, one of each machine
 //! gets a colour of its own, and the rounds go on; where that leads to no isomorphism, another is tried.
 
+use super::canonical::{are_twins, cells};
 use super::facts::{self, Nature, counted, knows_cpus, of_gpu, of_nic};
 use super::matching::may_hide;
 use super::pairs::path;
@@ -15,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most devices of a machine that are matched by the graph; of more, the first belongs to the first.
 const MOST_DEVICES: usize = 192;
 
-/// The most refinements before the first device is matched with the first. A board takes one for each of its devices.
-const MOST_REFINEMENTS: usize = 2000;
+/// The most paths that refinements look at, each time anew, before the first device is matched with the first.
+const MOST_WORK: usize = 1 << 26;
 
 /// Returns the device of the second machine for each of the first, by their positions.
 pub(super) fn align(before: &Topology, after: &Topology) -> Vec<Option<usize>> {
@@ -36,46 +37,49 @@ pub(super) fn align(before: &Topology, after: &Topology) -> Vec<Option<usize>> {
     if devices != after.devices().len() || devices > MOST_DEVICES {
         return in_order();
     }
-    let mut rounds = MOST_REFINEMENTS;
-    let found = Colours::new([before, after]).isomorphism(&mut rounds);
+    let (of, paths) = coloured([before, after]);
+    let mut work = MOST_WORK;
+    let found = Colours { of, paths: &paths }.isomorphism(&mut work);
     found.map_or_else(in_order, |map| map.into_iter().map(Some).collect())
+}
+
+/// Returns the first colours of the devices of two machines, and the kinds of paths between all pairs, both numbered alike.
+fn coloured(machines: [&Topology; 2]) -> ([Vec<u32>; 2], [Vec<u32>; 2]) {
+    let mut kinds: BTreeMap<Vec<Option<String>>, u32> = BTreeMap::new();
+    let mut of = [Vec::new(), Vec::new()];
+    let mut paths = [Vec::new(), Vec::new()];
+    let mut numbers = BTreeMap::new();
+    let told = Told::of(machines);
+    for (side, topology) in machines.into_iter().enumerate() {
+        let devices = topology.devices().len();
+        for device in 0..devices {
+            let next = kinds.len() as u32;
+            of[side].push(*kinds.entry(told.kind(topology, device)).or_insert(next));
+        }
+        for (a, b) in (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b))) {
+            let next = numbers.len() as u32;
+            let path = told.path(topology, machines[1 - side], a, b);
+            paths[side].push(*numbers.entry(path).or_insert(next));
+        }
+    }
+    (of, paths)
 }
 
 /// The colours of the devices of two machines.
 #[derive(Clone)]
-struct Colours {
+struct Colours<'a> {
     of: [Vec<u32>; 2],
-    /// The kinds of paths between all pairs, numbered alike in both.
-    paths: [Vec<u32>; 2],
-    next: u32,
+    /// The kinds of paths between all pairs.
+    paths: &'a [Vec<u32>; 2],
 }
 
-impl Colours {
-    fn new(machines: [&Topology; 2]) -> Self {
-        let mut kinds: BTreeMap<Vec<Option<String>>, u32> = BTreeMap::new();
-        let mut of = [Vec::new(), Vec::new()];
-        let mut paths = [Vec::new(), Vec::new()];
-        let mut numbers = BTreeMap::new();
-        let told = Told::of(machines);
-        for (side, topology) in machines.into_iter().enumerate() {
-            let devices = topology.devices().len();
-            for device in 0..devices {
-                let next = kinds.len() as u32;
-                of[side].push(*kinds.entry(told.kind(topology, device)).or_insert(next));
-            }
-            for (a, b) in (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b))) {
-                let next = numbers.len() as u32;
-                paths[side]
-                    .push(*numbers.entry(told.path(topology, machines[1 - side], a, b)).or_insert(next));
-            }
-        }
-        Self { of, paths, next: kinds.len() as u32 }
-    }
-
-    /// Refines until no device gets another colour. Returns false where the two machines differ.
-    fn refine(&mut self) -> bool {
+impl Colours<'_> {
+    /// Refines until no device gets another colour. Returns false where the two machines differ, or `work` ends.
+    fn refine(&mut self, work: &mut usize) -> bool {
         let devices = self.of[0].len();
         loop {
+            let Some(left) = work.checked_sub(2 * devices * devices) else { return false };
+            *work = left;
             let mut signatures = BTreeMap::new();
             let mut refined = [Vec::with_capacity(devices), Vec::with_capacity(devices)];
             for (side, refined) in refined.iter_mut().enumerate() {
@@ -99,7 +103,6 @@ impl Colours {
             let number = |colours: &[u32]| colours.iter().collect::<BTreeSet<_>>().len();
             let stable = number(&refined[0]) == number(&self.of[0]);
             self.of = refined;
-            self.next = signatures.len() as u32;
             if stable {
                 return true;
             }
@@ -107,31 +110,27 @@ impl Colours {
     }
 
     /// Returns the device of the second machine for each of the first, so that all paths are the same.
-    fn isomorphism(mut self, refinements: &mut usize) -> Option<Vec<usize>> {
-        *refinements = refinements.checked_sub(1)?;
-        if !self.refine() {
+    fn isomorphism(mut self, work: &mut usize) -> Option<Vec<usize>> {
+        if !self.refine(work) {
             return None;
         }
-        let is_shared = |colour: u32| self.of[0].iter().filter(|own| **own == colour).count() > 1;
-        let Some(own) = (0..self.of[0].len()).find(|own| is_shared(self.of[0][*own])) else {
-            let place: BTreeMap<u32, usize> = self.of[1].iter().copied().zip(0..).collect();
-            let map: Option<Vec<usize>> =
-                self.of[0].iter().map(|colour| place.get(colour).copied()).collect();
-            return map.filter(|map| self.is_same(map));
+        let devices = self.of[0].len();
+        let (cells, others) = (cells(&self.of[0]), cells(&self.of[1]));
+        // Of interchangeable devices the first is the first.
+        let open = cells.iter().find(|(_, cell)| !are_twins(&self.paths[0], devices, cell));
+        let Some((colour, cell)) = open else {
+            let mut map = vec![0; devices];
+            for (own, other) in cells.into_values().flatten().zip(others.into_values().flatten()) {
+                map[own] = other;
+            }
+            return Some(map).filter(|map| self.is_same(map));
         };
-        let colour = self.of[0][own];
-        let mut others = (0..self.of[1].len()).filter(|other| self.of[1][*other] == colour);
-        others.find_map(|other| {
+        others.get(colour)?.iter().find_map(|other| {
             let mut colours = self.clone();
-            colours.single_out(own, other);
-            colours.isomorphism(refinements)
+            // There are never as many colours as devices and one.
+            (colours.of[0][cell[0]], colours.of[1][*other]) = (devices as u32, devices as u32);
+            colours.isomorphism(work)
         })
-    }
-
-    fn single_out(&mut self, own: usize, other: usize) {
-        self.of[0][own] = self.next;
-        self.of[1][other] = self.next;
-        self.next += 1;
     }
 
     /// Returns true where all paths of the first machine are those between the matched devices.
@@ -280,5 +279,41 @@ fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
         (Some(_), None) => found.one_sided("NUMA nodes", true, "machine"),
         (None, Some(_)) => found.one_sided("NUMA nodes", false, "machine"),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::canonical::tests::ring;
+    use super::*;
+
+    /// Matches a machine of devices of one kind with itself; returns the matching and the number of rounds.
+    fn matched(devices: usize, path: impl Fn(usize, usize) -> u32, rounds: usize) -> (bool, usize) {
+        let pairs = (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b)));
+        let paths: Vec<u32> = pairs.map(|(a, b)| path(a, b)).collect();
+        let of = vec![0; devices];
+        let of_round = 2 * devices * devices;
+        let mut work = rounds * of_round;
+        let paths = [paths.clone(), paths];
+        let found = Colours { of: [of.clone(), of], paths: &paths }.isomorphism(&mut work);
+        (found.is_some_and(|map| map.len() == devices), rounds - work / of_round)
+    }
+
+    #[test]
+    fn interchangeable_devices_take_one_round_together() {
+        assert_eq!(matched(MOST_DEVICES, |a, b| u32::from(a == b), 1000), (true, 1));
+        // On 24 boards, each with its own colour once one of it is singled out.
+        let (is_matched, rounds) = matched(MOST_DEVICES, |a, b| u32::from(a / 8 == b / 8), 1000);
+        assert!(is_matched && rounds < 100, "{rounds} rounds");
+    }
+
+    #[test]
+    fn a_ring_is_matched_within_its_rounds_and_refused_beyond() {
+        let devices = 40;
+        let paths = ring(devices);
+        let path = |a: usize, b: usize| paths[a * devices + b];
+        let (is_matched, rounds) = matched(devices, path, 1000);
+        assert!(is_matched && rounds > 20, "{rounds} rounds");
+        assert_eq!(matched(devices, path, 10), (false, 10));
     }
 }

@@ -51,11 +51,9 @@ impl TextFormat for RdmaTools {
     }
 
     /// Lines of tables name their tool only above them, where people leave it out.
-    fn begins(line: &str) -> bool {
-        text::lines(line).next().is_some_and(|line| {
-            let text = plain(&line).0;
-            ibdev2netdev::is_sign(text) || link::is_sign(text) || gids::is_heading(text)
-        })
+    fn begins(line: &Line<'_>) -> bool {
+        let text = plain(line).0;
+        ibdev2netdev::is_sign(text) || link::is_sign(text) || gids::is_heading(text)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
