@@ -124,6 +124,30 @@ fn machines_that_differ_in_all_pairs_are_compared_in_time() {
     assert_eq!(paths[0].peers[0], "GPU1");
 }
 
+/// Each change of a disk is a line of its own: compared with all others, these would take hours.
+#[test]
+fn tens_of_thousands_of_changes_are_told() {
+    let disks = 60_000;
+    let machine = |model: fn(usize) -> String| {
+        let disks = (0..disks)
+            .map(|disk| format!(r#"{{"nvme":{{"parent":0,"name":"d{disk}","model":"{}"}}}}"#, model(disk)));
+        let disks = disks.collect::<Vec<_>>().join(",");
+        parse(&format!(
+            r#"{{"format":"nvtopo-topology","version":1,"topology":{{"source":"sysfs","nodes":[{{"machine":{{}}}},{disks}]}}}}"#
+        ))
+    };
+    let told = |diff: &Diff| {
+        assert_eq!(diff.changes.len(), disks);
+        nvtopo_draw::by_name("text").unwrap().diff(diff, nvtopo_draw::Style::default())
+    };
+    let before = machine(|disk| format!("a{}", disk / 2));
+    let text = told(&Diff::new(&before, &machine(|disk| format!("b{}", disk / 2))));
+    assert_eq!(text.lines().count(), disks / 2);
+    assert_eq!(text.lines().next(), Some("d0, d1: model a0 -> b0"));
+    let text = told(&Diff::new(&before, &machine(|disk| format!("b{disk}"))));
+    assert_eq!(text.lines().count(), disks);
+}
+
 #[test]
 fn a_directory_of_too_many_files_says_so() {
     let folder = std::env::temp_dir().join(format!("nvtopo-many-{}", std::process::id()));

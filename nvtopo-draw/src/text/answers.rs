@@ -1,6 +1,7 @@
 //! Placements, CPU shares and the list of presets.
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
+use crate::words;
 use comfy_table::Cell;
 use nvtopo::NodeSet;
 use nvtopo::Topology;
@@ -11,7 +12,7 @@ use nvtopo::solve::mig::InstancePlacement;
 use nvtopo::solve::{Alternative, Explanation};
 use nvtopo::source::PRESETS;
 use nvtopo::{Part, PlacedGpu, Placement, Plan, Proof, Score, Shares};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(super) fn placement(placement: &Placement, style: Style) -> String {
@@ -120,7 +121,7 @@ pub(super) fn instance(topology: &Topology, placement: &InstancePlacement, style
     let mut out = format!(
         "{}\nan instance of {slices} compute {} and {size} memory {} begins at memory slice {start} there: nowhere does it block \
          less of what may come next\n",
-        bold(&topology.device_name(*gpu), style),
+        bold(&words::name(topology, *gpu), style),
         slice(slices),
         slice(size),
     );
@@ -146,7 +147,7 @@ pub(super) fn plan(plan: &Plan, style: Style) -> String {
     let mut table = table(style);
     table.set_header(["rank", "GPU", "CPUs", "own cores", "memory node", "NIC"].map(head));
     let names = |devices: &[usize]| {
-        let names: Vec<String> = devices.iter().map(|device| topology.device_name(*device)).collect();
+        let names: Vec<String> = devices.iter().map(|device| words::name(topology, *device)).collect();
         if names.is_empty() { "none known".to_owned() } else { names.join(" ") }
     };
     let uses_none = |part: &Part| part.gpus.is_empty() && !part.cpus.is_empty();
@@ -174,23 +175,21 @@ pub(super) fn plan(plan: &Plan, style: Style) -> String {
 
 pub(super) fn diff(diff: &Diff, style: Style) -> String {
     let mut out = String::new();
-    let mut told = BTreeSet::new();
-    for (place, change) in diff.changes.iter().enumerate() {
-        // The same change of several parts is one line.
-        let same = |other: &Change| {
-            change.kind == ChangeKind::Fact
-                && other.kind == ChangeKind::Fact
-                && (other.fact, &other.before, &other.after) == (change.fact, &change.before, &change.after)
+    // The same change of several parts is one line.
+    let mut told: Vec<(&Change, Vec<&str>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    for change in &diff.changes {
+        let next = told.len();
+        let place = match change.kind {
+            ChangeKind::Fact => *places.entry((change.fact, &change.before, &change.after)).or_insert(next),
+            _ => next,
         };
-        if !told.insert(place) {
-            continue;
+        if place == next {
+            told.push((change, Vec::new()));
         }
-        let mut parts = vec![change.part.as_str()];
-        for (later, other) in diff.changes.iter().enumerate().skip(place + 1).filter(|(_, other)| same(other))
-        {
-            told.insert(later);
-            parts.push(&other.part);
-        }
+        told[place].1.push(&change.part);
+    }
+    for (change, parts) in told {
         // Names come from the two inputs.
         let line = change.to_string();
         let rest = line.strip_prefix(&change.part).unwrap_or(&line);
