@@ -12,6 +12,24 @@ pub(crate) use nvtopo::render::count_of;
 use nvtopo::{PathType, PlacedGpu, Placement, Topology};
 use std::collections::BTreeMap;
 
+/// The most letters of a name that are shown, for it stands in many places. An interface's has 15 at most, an RDMA device's 63; a
+/// model or a list of interfaces may be longer.
+const LONGEST: usize = 200;
+
+/// Returns the name of a device by its position.
+pub(crate) fn name(topology: &Topology, device: usize) -> String {
+    short(topology.device_name(device))
+}
+
+/// Shortens a name that no device has, with an ellipsis at its end.
+pub(crate) fn short(mut name: String) -> String {
+    if let Some((end, _)) = name.char_indices().nth(LONGEST) {
+        name.truncate(end);
+        name.push('…');
+    }
+    name
+}
+
 /// Returns the name of the machine.
 pub(crate) fn machine_name(topology: &Topology) -> String {
     match (&topology.machine().product, topology.origin()) {
@@ -61,7 +79,7 @@ pub(crate) fn allowed(topology: &Topology) -> Option<String> {
 
 /// Returns the names of chosen GPUs, in the order of ranks.
 pub(crate) fn placed_names(topology: &Topology, placement: &Placement) -> String {
-    let names = placement.gpus().iter().map(|gpu| topology.device_name(gpu.position));
+    let names = placement.gpus().iter().map(|gpu| name(topology, gpu.position));
     names.collect::<Vec<_>>().join(" ")
 }
 
@@ -142,7 +160,8 @@ pub(crate) fn nic_rate(nic: &Nic) -> String {
 
 /// Returns the faults of the GPU at a position.
 pub(crate) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
-    let mut marks: Vec<String> = gpu.unusable.iter().map(|why| format!("cannot be used: {why}")).collect();
+    let mut marks: Vec<String> =
+        gpu.unusable.iter().map(|why| short(format!("cannot be used: {why}"))).collect();
     let divided = gpu.mig.is_some_and(|mig| mig.current);
     if divided && topology.gpu_instances(device).next().is_none() {
         marks.push("divided (MIG), without instances".to_owned());

@@ -83,6 +83,31 @@ fn names_cannot_break_out_of_the_page() {
 }
 
 #[test]
+fn names_of_any_length_take_no_more_room_than_long_ones() {
+    let page = |letters: usize| {
+        let mut fragment = Fragment::new(Provenance::Preset);
+        let numa = fragment.add(NodeId::MACHINE, NumaNode::new(0));
+        for number in 0..8 {
+            let mut gpu = Gpu::new(number);
+            gpu.model = Some("m".repeat(letters));
+            gpu.unusable = (number == 7).then(|| "u".repeat(letters));
+            fragment.add(numa, gpu);
+            let mut nic = Nic::new(format!("{number}{}", "n".repeat(letters)));
+            nic.net_devices = vec!["i".repeat(letters)];
+            fragment.add(numa, nic);
+        }
+        let machine = TopologyBuilder::new().with(fragment).build().unwrap();
+        let text = nvtopo_draw::by_name("text").unwrap().topology(&machine, nvtopo_draw::Style::default());
+        (Picture::new(&machine).html().len(), text.len())
+    };
+    let (long, longer) = (page(1000), page(20_000));
+    // The name of a chosen GPU or of the machine may stand whole in a few places.
+    assert!(longer.0 < long.0 + 1000, "pages of {} and {} bytes", long.0, longer.0);
+    assert!(longer.1 < long.1 + 1000, "texts of {} and {} bytes", long.1, longer.1);
+    assert!(long.0 < 1 << 20, "{} bytes", long.0);
+}
+
+#[test]
 fn a_page_stands_alone_and_says_what_it_knows_to_everybody() {
     let machine = Topology::preset("gh200").unwrap();
     let page = Picture::new(&machine).with_theme(Theme::Dark).html();

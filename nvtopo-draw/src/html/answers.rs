@@ -1,6 +1,7 @@
 //! The answers that the page holds: of every set where the GPUs are few, of the best sets where they are more. The library gives
 //! all of them while the page is written.
 
+use crate::words;
 use nvtopo::model::GroupShape;
 use nvtopo::{Placement, Request, Solver, Topology};
 use serde_json::{Map, Value, json};
@@ -56,7 +57,7 @@ pub(super) fn answers(topology: &Topology) -> Answers {
         let is_best = best.iter().any(|best| best["key"] == key.as_str());
         let mut answer = match solver.solve(&request(topology, &gpus, gpus.len())) {
             Ok(placement) => self::answer(topology, &placement),
-            Err(error) => Map::from_iter([("error".to_owned(), json!(error.to_string()))]),
+            Err(error) => Map::from_iter([("error".to_owned(), json!(words::short(error.to_string())))]),
         };
         let left = [2, 4].into_iter().filter(|size| *size <= others.len());
         let left: Vec<Value> = left
@@ -93,10 +94,9 @@ fn answer(topology: &Topology, placement: &Placement) -> Map<String, Value> {
     let told = rings.as_ref().map_or_else(Vec::new, |rings| {
         rings.rings.iter().map(|ring| json!([ring.order, ring.bandwidth.to_string()])).collect()
     });
-    let belongs = placement
-        .gpus()
-        .iter()
-        .map(|gpu| json!([gpu.position, gpu.cpus.to_string(), gpu.mems.to_string(), gpu.nic]));
+    let belongs = placement.gpus().iter().map(|gpu| {
+        json!([gpu.position, gpu.cpus.to_string(), gpu.mems.to_string(), gpu.nic.clone().map(words::short)])
+    });
     Map::from_iter([
         ("key".to_owned(), json!(key(&gpus))),
         ("rate".to_owned(), json!(rings.map(|rings| rings.bandwidth.to_string()))),

@@ -97,7 +97,7 @@ fn short(gb_per_s: f64) -> String {
 
 fn facts(topology: &Topology, device: usize) -> Value {
     let id = topology.devices()[device];
-    let name = topology.device_name(device);
+    let name = words::name(topology, device);
     let nodes = topology.local_nodes(id).known().map(ToString::to_string);
     let cpus = topology.local_cpus(id).known().map(ToString::to_string);
     let marks = marks(topology, device);
@@ -117,7 +117,7 @@ fn facts(topology: &Topology, device: usize) -> Value {
         _ => (None, Vec::new()),
     };
     let node = nodes.as_ref().map(|nodes| format!("node {nodes}"));
-    let words: Vec<String> = words.into_iter().flatten().collect();
+    let words: Vec<String> = words.into_iter().flatten().map(words::short).collect();
     let search = [name.clone()].into_iter().chain(words.clone()).chain(node).chain(marks.clone());
     let search = search.collect::<Vec<_>>().join(" ").to_lowercase();
     let nics = index.map(|_| nearest(topology, device));
@@ -136,7 +136,7 @@ fn facts(topology: &Topology, device: usize) -> Value {
 /// Returns the nearest NICs of a GPU in words.
 fn nearest(topology: &Topology, gpu: usize) -> String {
     let (nics, path) = nearest_nics(topology, gpu);
-    let names = nics.iter().map(|nic| topology.device_name(*nic)).collect::<Vec<_>>().join(" ");
+    let names = nics.iter().map(|nic| words::name(topology, *nic)).collect::<Vec<_>>().join(" ");
     match path {
         Some(path) if !names.is_empty() => format!("{names} ({path})"),
         _ => names,

@@ -46,7 +46,7 @@ pub(super) fn device(scene: &Scene<'_>, device: usize) -> Drawing {
         (Some(rank), Some(mark)) => Some(format!("{rank} · {mark}")),
         (rank, mark) => rank.or(mark),
     };
-    let name = topology.device_name(device);
+    let name = words::name(topology, device);
     let mut cell = Drawing::new(width, height);
     cell.group = Group::new().set("class", "device").set("data-device", device);
     let fault = if marks.is_empty() { String::new() } else { " fault".to_owned() };
@@ -77,8 +77,8 @@ pub(super) fn device(scene: &Scene<'_>, device: usize) -> Drawing {
     for slice in 0..slices {
         cell.draw(rectangle(6.0 + 7.0 * slice as f64, height - 6.0, 5.0, 3.0).set("class", "slice"));
     }
-    let said =
-        [name, fact].into_iter().chain(words.into_iter().flatten()).chain(rank).chain(instances).chain(marks);
+    let words = words.into_iter().flatten().map(words::short);
+    let said = [name, fact].into_iter().chain(words).chain(rank).chain(instances).chain(marks);
     cell.saying(&said.filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" · "))
 }
 
@@ -88,7 +88,7 @@ pub(super) fn disks(scene: &Scene<'_>, disks: &[&Nvme]) -> Drawing {
         let size = disk.size.map(|size| Bytes(size).to_string());
         let address = disk.address.map(|address| address.to_string());
         let all = [Some(disk.name.clone()), disk.model.clone(), size, address];
-        all.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+        all.into_iter().flatten().map(words::short).collect::<Vec<_>>().join(" · ")
     };
     if disks.len() > MOST_DISKS {
         let all = disks.iter().map(|disk| facts(disk)).collect::<Vec<_>>().join("; ");

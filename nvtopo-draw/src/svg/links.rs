@@ -54,7 +54,7 @@ pub(super) fn groups(scene: &Scene<'_>) -> Drawing {
 
 /// Draws a GPU as its name.
 pub(super) fn chip(scene: &Scene<'_>, gpu: usize) -> Drawing {
-    let name = scene.topology.device_name(gpu);
+    let name = words::name(scene.topology, gpu);
     let width = text_width(&name, SMALL, true).ceil() + 12.0;
     let mut chip = Drawing::new(width, HEIGHT);
     chip.group = Group::new().set("class", "chip").set("data-device", gpu);
@@ -148,7 +148,7 @@ fn direct(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
                     (false, false) => "nvlink rest",
                 };
                 let rate = rate_words(pair.rate);
-                let (one, other) = (topology.device_name(a), topology.device_name(b));
+                let (one, other) = (words::name(topology, a), words::name(topology, b));
                 let said = format!("{one} – {other}: {}{rate}", count_of(pair.nvlinks.into(), "NVLink"));
                 let line = line.set("class", class).set("data-a", a).set("data-b", b).add(title(&said));
                 lines.push((used, line));

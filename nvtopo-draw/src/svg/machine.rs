@@ -55,7 +55,7 @@ fn description(scene: &Scene<'_>, facts: &str) -> String {
     }));
     let faults = (0..topology.devices().len()).filter_map(|device| {
         let marks = marks(topology, device);
-        (!marks.is_empty()).then(|| format!("{} {}", topology.device_name(device), marks.join(", ")))
+        (!marks.is_empty()).then(|| format!("{} {}", words::name(topology, device), marks.join(", ")))
     });
     said.extend(faults.take(8));
     said.join(". ")

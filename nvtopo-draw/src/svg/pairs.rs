@@ -36,7 +36,7 @@ pub(super) fn matrix(topology: &Topology) -> Drawing {
             FAINT,
         );
     }
-    let names: Vec<String> = (0..devices).map(|device| topology.device_name(device)).collect();
+    let names: Vec<String> = (0..devices).map(|device| words::name(topology, device)).collect();
     let most = words::most_nvlinks(topology);
     let mut fields = vec![field(topology, &names, 0..gpus, most)];
     if devices > gpus {

@@ -152,7 +152,7 @@ pub(crate) fn marks(topology: &Topology, device: usize) -> Vec<String> {
 /// Returns the width that the longest name and the memory of GPUs need.
 fn cell_width(topology: &Topology) -> f64 {
     let names =
-        (0..topology.devices().len()).map(|device| text_width(&topology.device_name(device), NAME, true));
+        (0..topology.devices().len()).map(|device| text_width(&words::name(topology, device), NAME, true));
     let facts = topology.gpus().map(|gpu| text_width(&words::gpu_memory(topology, gpu), SMALL, false));
     (names.chain(facts).fold(0.0, f64::max) + 16.0).clamp(NARROW, WIDE).ceil()
 }

@@ -27,20 +27,20 @@ pub(super) fn disk_row(disk: &Nvme) -> Option<Vec<Cell>> {
     let model = disk.model.clone().unwrap_or_default();
     let address = disk.address.map(|address| address.to_string()).unwrap_or_default();
     (!marks.is_empty()).then(|| {
-        let cells = [disk.name.clone(), model, size, address, String::new()].map(Cell::new);
-        cells.into_iter().chain([mark_cell(&marks)]).collect()
+        let cells = [disk.name.clone(), model, size, address, String::new()].map(words::short);
+        cells.map(Cell::new).into_iter().chain([mark_cell(&marks)]).collect()
     })
 }
 
 fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
     let (nics, path) = nearest_nics(topology, device);
-    let names: Vec<String> = nics.iter().map(|nic| topology.device_name(*nic)).collect();
+    let names: Vec<String> = nics.iter().map(|nic| words::name(topology, *nic)).collect();
     let near = path.map(|path| format!("{} {}", path.word(), names.join(" ")));
     let model = gpu.model.clone().unwrap_or_default();
     let address = gpu.address.map(|address| address.to_string()).unwrap_or_default();
     let mut row = vec![
         head(gpu.name()),
-        Cell::new(model),
+        Cell::new(words::short(model)),
         Cell::new(words::gpu_memory(topology, gpu)),
         Cell::new(address),
         path_cell(near.unwrap_or_default(), path, false),
@@ -56,7 +56,7 @@ fn instance_row(instance: &GpuInstance) -> Vec<Cell> {
     let profile = instance.profile.clone().unwrap_or_default();
     let memory = instance.memory.map(|memory| Bytes(memory).to_string()).unwrap_or_default();
     let uuid = instance.uuid.clone().unwrap_or_default();
-    [name, profile, memory, String::new(), uuid].map(Cell::new).into()
+    [name, profile, memory, String::new(), uuid].map(|text| Cell::new(words::short(text))).into()
 }
 
 fn nic_row(nic: &Nic) -> Vec<Cell> {
@@ -72,7 +72,7 @@ fn nic_row(nic: &Nic) -> Vec<Cell> {
     let port: Vec<String> = layer.into_iter().chain(nic.bond.clone()).collect();
     let marks = words::nic_marks(nic);
     let mut row = [nic.name.clone(), other.join(" "), words::nic_rate(nic), address, port.join(" · ")]
-        .map(Cell::new)
+        .map(|text| Cell::new(words::short(text)))
         .to_vec();
     row.extend((!marks.is_empty()).then(|| mark_cell(&marks)));
     row

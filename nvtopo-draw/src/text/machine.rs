@@ -87,7 +87,7 @@ fn groups(topology: &Topology, style: Style) -> String {
         let _ = writeln!(out, "  {}  {facts}", words::gpu_names(topology, &gpus));
     }
     for (gpu, facts) in words::cpu_links(topology) {
-        let _ = writeln!(out, "  {}  {facts}", topology.device_name(gpu));
+        let _ = writeln!(out, "  {}  {facts}", words::name(topology, gpu));
     }
     out
 }

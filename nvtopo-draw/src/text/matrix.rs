@@ -79,7 +79,7 @@ fn blocks(
 ) -> String {
     let length = |name: &str| name.chars().count();
     let names: Vec<String> =
-        (0..topology.devices().len()).map(|device| topology.device_name(device)).collect();
+        (0..topology.devices().len()).map(|device| words::name(topology, device)).collect();
     let left = rows.iter().map(|row| length(&names[*row])).max().unwrap_or(0) + 2;
     let mut out: Vec<String> = Vec::new();
     let mut rest = columns;

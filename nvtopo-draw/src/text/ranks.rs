@@ -1,6 +1,7 @@
 //! The mapping of ranks to GPUs, and the time that it saves.
 
 use super::{Style, bold, dim, head, lines, table};
+use crate::words;
 use comfy_table::Cell;
 use nvtopo::RankMap;
 use nvtopo::solve::DimensionTime;
@@ -10,7 +11,7 @@ use std::fmt::Write;
 const WIDTH: usize = 8;
 
 pub(super) fn ranks(map: &RankMap, style: Style) -> String {
-    let name = |gpu: &usize| map.topology().device_name(*gpu);
+    let name = |gpu: &usize| words::name(map.topology(), *gpu);
     let mut out = format!("{}, in the order {}\n\n", bold(map.shape(), style), map.order());
     let mut dealt = table(style);
     for (line, gpus) in map.gpu_of_rank().chunks(WIDTH).enumerate() {
