@@ -358,7 +358,8 @@ pub(crate) const NO_GPU: &str = "No GPU was found. To look at another machine: n
 pub(crate) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {
-        let Some(model) = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone()) else { continue };
+        let model = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone());
+        let Some(model) = model.map(short) else { continue };
         match models.iter_mut().find(|(_, own)| *own == model) {
             Some((gpus, _)) => gpus.push(position),
             None => models.push((vec![position], model)),

@@ -133,7 +133,7 @@ fn tens_of_thousands_of_changes_are_told() {
             .map(|disk| format!(r#"{{"nvme":{{"parent":0,"name":"d{disk}","model":"{}"}}}}"#, model(disk)));
         let disks = disks.collect::<Vec<_>>().join(",");
         parse(&format!(
-            r#"{{"format":"nvtopo-topology","version":1,"topology":{{"source":"sysfs","nodes":[{{"machine":{{}}}},{disks}]}}}}"#
+            r#"{{"format":"nvtopo-topology","version":1,"topology":{{"source":"sysfs","nvlink_known":true,"nodes":[{{"machine":{{}}}},{disks}]}}}}"#
         ))
     };
     let told = |diff: &Diff| {

@@ -140,7 +140,9 @@ mod tests {
         }
         for _ in 0..switches {
             let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
-            gpus.iter().for_each(|gpu| fragment.link(*gpu, switch, rates::nvlink(4, 3)));
+            for gpu in &gpus {
+                fragment.link(*gpu, switch, rates::nvlink(4, 3));
+            }
         }
         fragment
     }

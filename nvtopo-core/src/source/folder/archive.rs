@@ -95,6 +95,25 @@ fn folders(entries: &BTreeMap<String, Stored>, prefix: &str) -> Vec<String> {
     folders
 }
 
+impl Bundle {
+    /// Reads a compressed file: a text, a snapshot, or an archive of texts.
+    pub(super) fn compressed(&mut self, name: &str, bytes: &[u8]) {
+        if snapshot::is_archive(bytes) {
+            match snapshot::read(bytes) {
+                Ok(fragment) => self.take(name, fragment),
+                Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
+            }
+            return;
+        }
+        match unpack(bytes) {
+            Ok(text) if is_compressed(&text) => self.unknown.push(name.to_owned()),
+            Ok(text) if self.room().is_some_and(|room| text.len() as u64 <= room) => self.add(name, &text),
+            Ok(_) => self.skip(name),
+            Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,24 +132,5 @@ mod tests {
         entries.insert(format!("{deep}c/proc/x"), file());
         assert_eq!(root(&entries), None, "there are two");
         assert_eq!(folders(&entries, &deep), ["b/", "c/"].map(|name| format!("{deep}{name}")));
-    }
-}
-
-impl Bundle {
-    /// Reads a compressed file: a text, a snapshot, or an archive of texts.
-    pub(super) fn compressed(&mut self, name: &str, bytes: &[u8]) {
-        if snapshot::is_archive(bytes) {
-            match snapshot::read(bytes) {
-                Ok(fragment) => self.take(name, fragment),
-                Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
-            }
-            return;
-        }
-        match unpack(bytes) {
-            Ok(text) if is_compressed(&text) => self.unknown.push(name.to_owned()),
-            Ok(text) if self.room().is_some_and(|room| text.len() as u64 <= room) => self.add(name, &text),
-            Ok(_) => self.skip(name),
-            Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
-        }
     }
 }
