@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The NVLinks of each GPU, summed by the node at their other end.
 pub(crate) struct Nvlinks {
     ends: BTreeMap<NodeId, BTreeMap<NodeId, Bundle>>,
-    /// Those of them whose other end is an NVSwitch, by which two GPUs may share them.
+    /// The ones whose other end is an NVSwitch, by which two GPUs may share them.
     switched: BTreeMap<NodeId, Vec<(NodeId, Bundle)>>,
     /// True where all of them are known links from GPU to GPU.
     pub(crate) direct: bool,
@@ -152,8 +152,8 @@ mod tests {
         Nvlinks::of(links, |id| &fragment.nodes[id.index()])
     }
 
-    /// What two GPUs share is sought among NVSwitches, of which there are few, and not among all that a GPU is linked with: a
-    /// mesh of hundreds would cost the cube of them.
+    /// The links that two GPUs share are sought among NVSwitches, of which there are few: a mesh of hundreds of GPUs would cost
+    /// the cube of them.
     #[test]
     fn a_mesh_leaves_nothing_to_search() {
         let (a, b) = (NodeId(1), NodeId(40));
