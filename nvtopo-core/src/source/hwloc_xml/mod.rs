@@ -17,7 +17,7 @@ pub(super) mod synthetic;
 pub(super) mod write;
 
 use super::xml::{self, Document, pasted};
-use super::{Input, TextFormat, text};
+use super::{Input, TextFormat};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Fragment, NodeKind, NoteKind, Provenance};
