@@ -13,6 +13,12 @@ use crate::units::Bandwidth;
 /// 12 links, 600 GB/s; H100: 18 links, 900 GB/s; B200: 18 links, 1800 GB/s.
 const NVLINK: [u64; 5] = [20_000, 25_000, 25_000, 25_000, 50_000];
 
+/// Wire rate and rate that NCCL plans with of one NVLink, in MB/s: P100, V100 to H100, bridges of RTX A6000, and B200.
+///
+/// Source: NCCL 2.30, `src/graph/topo.h`.
+const PLANNED_NVLINK: [(u64, u64); 4] =
+    [(20_000, 18_000), (25_000, 20_000), (14_062, 12_000), (50_000, 40_100)];
+
 /// Per PCIe lane, one direction, in kB/s, by PCIe generation 1 to 6.
 ///
 /// Source: PCI-SIG; transfer rate times line coding (8b/10b, 128b/130b from generation 3, 242B/256B flits in 6).
@@ -137,6 +143,35 @@ pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
         }
     };
     Link { reported, ..link }
+}
+
+/// Returns the rate that NCCL plans with for one NVLink of a wire rate: the part that its protocol leaves for data. Four fifths
+/// for an NVLink of an unknown generation.
+///
+/// Source: NCCL 2.30, `src/graph/topo.h`.
+///
+/// ```
+/// use nvtopo::{Bandwidth, model::rates::planned_nvlink};
+///
+/// assert_eq!(planned_nvlink(Bandwidth::from_gb_per_s(50.0)).to_string(), "40.1 GB/s");
+/// ```
+pub fn planned_nvlink(wire: Bandwidth) -> Bandwidth {
+    let own = wire.as_mb_per_s();
+    let known = PLANNED_NVLINK.iter().find(|(wire, _)| *wire == own);
+    Bandwidth::from_mb_per_s(known.map_or(own * 4 / 5, |(_, planned)| *planned))
+}
+
+/// Returns the rate that NCCL plans with for a PCIe link of a wire rate: 12 GB/s where generation 3 with 16 lanes carries 15.75.
+///
+/// Source: NCCL 2.30, `src/graph/topo.h`.
+///
+/// ```
+/// use nvtopo::{Bandwidth, model::rates::planned_pcie};
+///
+/// assert_eq!(planned_pcie(Bandwidth::from_gb_per_s(63.0)).to_string(), "48 GB/s");
+/// ```
+pub fn planned_pcie(wire: Bandwidth) -> Bandwidth {
+    Bandwidth::from_mb_per_s(wire.as_mb_per_s() * 12_000 / 15_753)
 }
 
 /// Creates links of NVLink-C2C between a Grace CPU and its GPU.

@@ -1,11 +1,10 @@
 //! Rates that NCCL plans with, in MB/s.
 //!
-//! Source: NCCL 2.30, `src/graph/topo.h` (rates of links) and `src/graph/search.cc` (speeds of rings).
+//! Source: NCCL 2.30, `src/graph/search.cc` (speeds of rings). The rates of links are in `model::rates`.
 
 use super::rings::MAX_HOST_RINGS;
-
-/// Wire rate and planned rate of one NVLink: P100, V100 to H100, bridges of RTX A6000, and B200.
-const NVLINK: [(u64, u64); 4] = [(20_000, 18_000), (25_000, 20_000), (14_062, 12_000), (50_000, 40_100)];
+use crate::model::rates;
+use crate::units::Bandwidth;
 
 /// The speeds of rings that are tried, the greatest first.
 pub(super) const SPEEDS: [u64; 13] =
@@ -13,12 +12,12 @@ pub(super) const SPEEDS: [u64; 13] =
 
 /// Returns the rate that NCCL plans with for an NVLink of a wire rate; four fifths of it for an unknown NVLink.
 pub(super) fn nvlink(carries: u64) -> u64 {
-    NVLINK.iter().find(|(wire, _)| *wire == carries).map_or(carries * 4 / 5, |(_, planned)| *planned)
+    rates::planned_nvlink(Bandwidth::from_mb_per_s(carries)).as_mb_per_s()
 }
 
 /// Returns the rate that NCCL plans with for a PCIe link of a wire rate.
 pub(super) fn pcie(carries: u64) -> u64 {
-    carries * 12_000 / 15_753
+    rates::planned_pcie(Bandwidth::from_mb_per_s(carries)).as_mb_per_s()
 }
 
 /// Returns the wire rate of PCIe for a rate that NCCL plans with.
