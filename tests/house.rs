@@ -158,6 +158,7 @@ fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
         "nvtopo-audit/src",
         "nvtopo-serve/src",
         "nvtopo-simulate/src",
+        "nvtopo-validate/src",
         "nvtopo-cli/src",
         "nvtopo-py/src",
     ] {
@@ -171,8 +172,14 @@ fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
 
 #[test]
 fn the_core_never_prints_and_never_reads_the_environment() {
-    let silent =
-        ["nvtopo-core/src", "nvtopo-audit/src", "nvtopo-draw/src", "nvtopo-k8s/src", "nvtopo-simulate/src"];
+    let silent = [
+        "nvtopo-core/src",
+        "nvtopo-audit/src",
+        "nvtopo-draw/src",
+        "nvtopo-k8s/src",
+        "nvtopo-simulate/src",
+        "nvtopo-validate/src",
+    ];
     for (path, text) in silent.map(sources).concat() {
         for word in ["println!", "eprint", "dbg!", "env::var", "process::exit", "todo!", "unimplemented!"] {
             let used =
@@ -192,6 +199,7 @@ fn files_say_what_they_are_and_stay_small() {
         "nvtopo-audit",
         "nvtopo-serve",
         "nvtopo-simulate/src",
+        "nvtopo-validate",
         "nvtopo-capi/src",
         "nvtopo-cli/src",
         "nvtopo-py/src",

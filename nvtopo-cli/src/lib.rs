@@ -66,6 +66,8 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Audit(args) => return Ok(commands::audit(&args)?),
         Command::Baseline(args) => commands::baseline(&args),
         Command::Fleet(args) => commands::fleet(&args),
+        Command::Validate(args) => return commands::validate(&args),
+        Command::Compare(args) => return commands::compare(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Draw(args) => commands::draw(&args),
         Command::Convert(args) => commands::convert(&args),

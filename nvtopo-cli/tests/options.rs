@@ -8,6 +8,8 @@ mod fleet;
 #[path = "options/kubernetes.rs"]
 mod kubernetes;
 mod support;
+#[path = "options/validate.rs"]
+mod validate;
 
 use audit::audit_trial;
 use fleet::{baseline_trial, fleet_trial};
@@ -15,6 +17,7 @@ use kubernetes::k8s_trial;
 use std::path::PathBuf;
 use std::process::Output;
 use support::{machine, run_after, text};
+use validate::{compare_trial, validate_trial};
 
 /// The trial of an option. The command is run with it, without it, and with its variable.
 #[derive(Default)]
@@ -42,6 +45,8 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     ("audit", "color"),
     ("baseline", "color"),
     ("fleet", "color"),
+    ("validate", "color"),
+    ("compare", "color"),
     ("completions", "color"),
     ("convert", "color"),
     ("draw", "color"),
@@ -95,6 +100,8 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "audit" => return audit_trial(option),
         "baseline" => return baseline_trial(option),
         "fleet" => return fleet_trial(option),
+        "validate" => return validate_trial(option),
+        "compare" => return compare_trial(option),
         _ => {}
     }
     let mut trial = Trial::default();

@@ -96,6 +96,8 @@ impl Cli {
                 | Command::Audit(_)
                 | Command::Baseline(_)
                 | Command::Fleet(_)
+                | Command::Validate(_)
+                | Command::Compare(_)
                 | Command::Draw(_)
                 | Command::Snapshot(_)
                 | Command::Convert(_)

@@ -10,6 +10,7 @@ mod input;
 mod k8s;
 mod registries;
 mod requirements;
+mod validate;
 mod variables;
 
 pub(crate) use audit::{AuditArgs, AuditFormat, FailOn};
@@ -26,6 +27,7 @@ pub(crate) use k8s::{
     PoliciesArgs, PredictArgs, ResourceTopologyArgs, TaintsArgs,
 };
 pub(crate) use requirements::check;
+pub(crate) use validate::{BetterWhat, CanaryWhen, CompareArgs, PoorWhat, ReportFormat, ValidateArgs};
 pub(crate) use variables::{variable, with_variables};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -102,6 +104,10 @@ pub(crate) enum Command {
     Baseline(BaselineArgs),
     /// Compare many nodes with each other: outliers, counts, and an inventory
     Fleet(FleetArgs),
+    /// Measure the links by the usual microbenchmarks, and name those that fall short of what is possible
+    Validate(Box<ValidateArgs>),
+    /// Run a command under the best and under a poor placement in turn, and tell the difference
+    Compare(CompareArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
     /// Draw the machine, with the best GPUs for a job: a picture, or a page to click in

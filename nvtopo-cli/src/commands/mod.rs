@@ -10,6 +10,7 @@ mod fleet;
 mod k8s;
 mod run;
 mod simulate;
+mod validate;
 
 pub(crate) use answers::{convert, cpus, diff, place, plan, presets, ranks, show, snapshot};
 pub(crate) use audit::audit;
@@ -20,6 +21,7 @@ pub(crate) use fleet::{baseline, fleet};
 pub(crate) use k8s::k8s;
 pub(crate) use run::run;
 pub(crate) use simulate::simulate;
+pub(crate) use validate::{compare, validate};
 
 use crate::args::{ChoiceArgs, OutputArgs, RateArgs, RuleArgs, SourceArgs};
 use crate::output::is_quiet;

@@ -1,0 +1,268 @@
+//! [`Report`]: each figure beside what is possible and what its equals reach, with a verdict.
+
+use crate::figure::{Metric, Subject};
+use crate::possible::{Possible, possible};
+use crate::results::{Failed, Results};
+use crate::spread::{median, range};
+use crate::suspects::{Suspect, find};
+use nvtopo::Topology;
+use std::collections::BTreeMap;
+
+/// The fewest figures that are equals of each other: of three, two may be wrong.
+const EQUALS: usize = 4;
+
+/// A figure above the wires' rate by more than this is of something else: drivers report up to 7 % more than is published.
+const ABOVE: f64 = 1.07;
+
+/// The verdict on a figure, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It reaches what is possible, and what its equals reach.
+    Pass,
+    /// Nothing to compare it with, or more than is possible.
+    Unknown,
+    /// It falls short.
+    Weak,
+}
+
+impl Verdict {
+    /// The word in texts and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unknown => "unknown",
+            Self::Weak => "weak",
+        }
+    }
+}
+
+/// The figures of one subject by one program, judged.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Judged {
+    /// The program.
+    pub program: &'static str,
+    /// The devices.
+    pub subject: Subject,
+    /// The quantity.
+    pub metric: Metric,
+    /// The values of all runs, in the metric's unit.
+    pub values: Vec<f64>,
+    /// Their median, which is judged.
+    pub value: f64,
+    /// The bandwidth that is possible. `None`: the graph does not say, or the figure is a latency.
+    pub possible: Option<Possible>,
+    /// The number of figures of equal devices over equal links, this one included, and their median, where they are enough.
+    pub equals: Option<(usize, f64)>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The reason, for people.
+    pub why: String,
+}
+
+/// The limits by which figures are judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Judge {
+    /// The part by which a bandwidth may stay below what data can reach.
+    pub tolerance: f64,
+    /// The part by which a bandwidth may be worse than the median of its equals.
+    pub equal_tolerance: f64,
+    /// The part by which a latency may be worse than the median of its equals.
+    pub latency_tolerance: f64,
+}
+
+impl Default for Judge {
+    /// 10 % below what is possible, 5 % below equals, and a quarter for latencies, which vary more.
+    fn default() -> Self {
+        Self { tolerance: 0.1, equal_tolerance: 0.05, latency_tolerance: 0.25 }
+    }
+}
+
+impl Judge {
+    /// Sets the part by which a bandwidth may stay below what data can reach.
+    #[must_use]
+    pub fn tolerance(mut self, part: f64) -> Self {
+        self.tolerance = part;
+        self
+    }
+
+    /// Sets the part by which a bandwidth may be worse than the median of its equals.
+    #[must_use]
+    pub fn equal_tolerance(mut self, part: f64) -> Self {
+        self.equal_tolerance = part;
+        self
+    }
+
+    /// Judges results.
+    pub fn report(&self, topology: &Topology, results: &Results) -> Report {
+        let mut groups: BTreeMap<(&'static str, Subject, Metric), Vec<f64>> = BTreeMap::new();
+        for figure in &results.figures {
+            let key = (figure.program, figure.subject.clone(), figure.metric);
+            groups.entry(key).or_default().push(figure.value);
+        }
+        let mut judged = Vec::new();
+        let mut classes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let mut of_class = Vec::new();
+        for ((program, subject, metric), values) in groups {
+            let value = median(&values).unwrap_or_default();
+            let rate = possible(topology, &subject);
+            let class = class(topology, program, &subject, metric, rate.as_ref().ok());
+            classes.entry(class.clone()).or_default().push(value);
+            of_class.push(class);
+            let (possible, why) = match rate {
+                _ if metric == Metric::Latency => (None, "the graph has no latencies".to_owned()),
+                Ok(possible) => (Some(possible), String::new()),
+                Err(why) => (None, why),
+            };
+            let verdict = Verdict::Unknown;
+            judged.push(Judged {
+                program,
+                subject,
+                metric,
+                values,
+                value,
+                possible,
+                equals: None,
+                verdict,
+                why,
+            });
+        }
+        for (own, class) in judged.iter_mut().zip(of_class) {
+            let all = &classes[&class];
+            own.equals = median(all).filter(|_| all.len() >= EQUALS).map(|middle| (all.len(), middle));
+            self.judge(own);
+        }
+        let suspects = find(topology, &judged);
+        Report {
+            topology: topology.clone(),
+            judged,
+            failed: results.failed.clone(),
+            suspects,
+            remarks: results.remarks.clone(),
+        }
+    }
+
+    fn judge(&self, own: &mut Judged) {
+        let metric = own.metric;
+        let value = metric.show(own.value);
+        let is_group = matches!(own.subject, Subject::Group(_));
+        if let Some(possible) = &own.possible {
+            let (wires, reachable) = (possible.wires.as_gb_per_s(), possible.reachable.as_gb_per_s());
+            // In-network reduction (NVLink SHARP) lets a collective seem faster than its wires.
+            if own.value > wires * ABOVE && !is_group {
+                own.verdict = Verdict::Unknown;
+                own.why = format!(
+                    "{value} is more than the {} of {}: it is of something else, or the links are faster than is known",
+                    metric.show(wires),
+                    possible.limit
+                );
+                return;
+            }
+            let part = if reachable > 0.0 { own.value / reachable * 100.0 } else { 100.0 };
+            own.why = format!(
+                "{value} of {} that {} can reach ({part:.0} %)",
+                metric.show(reachable),
+                possible.limit
+            );
+            own.verdict = Verdict::Pass;
+            if own.value < reachable * (1.0 - self.tolerance) {
+                own.verdict = Verdict::Weak;
+                return;
+            }
+        }
+        let Some((count, middle)) = own.equals else {
+            if own.possible.is_none() {
+                own.why = format!("{value}; {}, and fewer than {EQUALS} equal ones were measured", own.why);
+            }
+            return;
+        };
+        let allowed = match metric {
+            Metric::Bandwidth => self.equal_tolerance,
+            Metric::Latency => self.latency_tolerance,
+        };
+        let loss = metric.loss(own.value, middle).unwrap_or_default();
+        if loss > allowed {
+            let worse = if metric == Metric::Bandwidth { "less" } else { "more" };
+            own.verdict = Verdict::Weak;
+            own.why = format!(
+                "{value}, {:.0} % {worse} than the {} of {count} equal ones",
+                loss * 100.0,
+                metric.show(middle)
+            );
+        } else if own.possible.is_none() {
+            own.verdict = Verdict::Pass;
+            own.why = format!("{value}, as {count} equal ones with {}; {}", metric.show(middle), own.why);
+        }
+    }
+}
+
+/// The class of equals: figures of one program over paths of one class and rate, between devices of one model.
+fn class(
+    topology: &Topology,
+    program: &str,
+    subject: &Subject,
+    metric: Metric,
+    rate: Option<&Possible>,
+) -> String {
+    let model = |device: &usize| {
+        let gpu = topology.gpus().nth(*device).map(|gpu| gpu.model.clone());
+        let nic = || crate::device::nic(topology, *device).map(|nic| nic.model.clone());
+        gpu.or_else(nic).flatten().unwrap_or_default()
+    };
+    let mut models: Vec<String> = subject.devices().iter().map(model).collect();
+    models.sort_unstable();
+    models.dedup();
+    let path = match *subject {
+        Subject::Path { from, to } => {
+            let pair = topology.pairs().pair(from, to);
+            format!("{:?} {} {:?}", pair.path, pair.nvlinks, crate::device::layer(topology, from))
+        }
+        Subject::ToGpu(_) => "to GPU".to_owned(),
+        Subject::FromGpu(_) => "from GPU".to_owned(),
+        Subject::Adapter(_) => "adapter".to_owned(),
+        Subject::Group(ref gpus) => format!("group of {}", gpus.len()),
+    };
+    let rate = rate.map(|rate| rate.reachable.as_mb_per_s());
+    format!("{program} {} {path} {rate:?} {}", metric.word(), models.join(", "))
+}
+
+/// The verdicts on results.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(crate) topology: Topology,
+    pub(crate) judged: Vec<Judged>,
+    pub(crate) failed: Vec<Failed>,
+    pub(crate) suspects: Vec<Suspect>,
+    pub(crate) remarks: Vec<String>,
+}
+
+impl Report {
+    /// Returns the figures with their verdicts, by program and devices.
+    pub fn judged(&self) -> &[Judged] {
+        &self.judged
+    }
+
+    /// Returns the runs without a result.
+    pub fn failed(&self) -> &[Failed] {
+        &self.failed
+    }
+
+    /// Returns the links that explain the figures that fall short, those that explain the most first.
+    pub fn suspects(&self) -> &[Suspect] {
+        &self.suspects
+    }
+
+    /// Returns the number of figures with a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.judged.iter().filter(|own| own.verdict == verdict).count()
+    }
+}
+
+impl Judged {
+    /// Returns the least and the greatest value of its runs.
+    pub fn range(&self) -> (f64, f64) {
+        range(&self.values).unwrap_or((self.value, self.value))
+    }
+}
