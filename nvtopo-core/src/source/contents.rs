@@ -49,9 +49,19 @@ impl Files {
     /// that has no value. [`Stated::Unreadable`]: a file that this process may not read, or no file, or one that is longer
     /// than 512 KiB.
     pub fn text(&self, path: &str) -> Stated<String> {
-        let bytes = self.0.probe(path, 0, super::sysfs::LIMIT + 1);
-        match bytes {
-            Stated::Known(bytes) if bytes.len() > super::sysfs::LIMIT => Stated::Unreadable,
+        self.text_of(path, super::sysfs::LIMIT)
+    }
+
+    /// Returns the text of a file of up to so many bytes, which may be more than [`text`](Self::text) reads, but no more than
+    /// 64 MiB. States are as those of `text`.
+    pub fn long_text(&self, path: &str, most: usize) -> Stated<String> {
+        let most = most.min(super::MAX_INPUT as usize);
+        self.text_of(path, most)
+    }
+
+    fn text_of(&self, path: &str, most: usize) -> Stated<String> {
+        match self.0.probe(path, 0, most + 1) {
+            Stated::Known(bytes) if bytes.len() > most => Stated::Unreadable,
             bytes => bytes.map(|bytes| {
                 let text = String::from_utf8_lossy(&bytes);
                 text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()

@@ -3,7 +3,7 @@
 //! The kernel's is the base, for it knows where devices are; the driver adds its GPUs, their NVLinks, and the numbers
 //! by which tools name them.
 
-use super::nvml::{self, DriverAnswer, DriverError, DriverFacts, NvLinkCounters};
+use super::nvml::{self, DriverAnswer, DriverError, DriverFacts, GpuProcess, NvLinkCounters};
 use super::sysfs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
@@ -87,15 +87,24 @@ impl Live {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn nvlink_counters(&self) -> Result<Vec<NvLinkCounters>> {
-        nvml::count(self.nvml.as_deref(), self.timeout).map_err(|error| match error {
-            DriverError::Absent(why) => Error::new(ErrorKind::Unsupported, why)
-                .help("NVLinks are counted by NVIDIA's driver; run this where it is installed and loaded"),
-            DriverError::Failed(why) => Error::new(ErrorKind::Io, format!("the NVIDIA driver failed: {why}")),
-            DriverError::NotAsked => {
-                Error::new(ErrorKind::Unsupported, "this build cannot ask NVIDIA's driver")
-                    .help("build nvtopo with the feature nvml")
-            }
-        })
+        nvml::count(self.nvml.as_deref(), self.timeout).map_err(|error| not_told(error, "NVLinks are counted"))
+    }
+
+    /// Reads the processes that compute on this machine's GPUs, by GPU. A GPU that does not answer, or hangs, has none here.
+    ///
+    /// Errors are those of [`nvlink_counters`](Self::nvlink_counters).
+    ///
+    /// ```no_run
+    /// use nvtopo::source::Live;
+    ///
+    /// for process in Live::default().gpu_processes()? {
+    ///     println!("process {} is on GPU{}", process.pid, process.gpu);
+    /// }
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn gpu_processes(&self) -> Result<Vec<GpuProcess>> {
+        nvml::processes(self.nvml.as_deref(), self.timeout)
+            .map_err(|error| not_told(error, "processes on GPUs are told"))
     }
 
     pub(super) fn fragment(&self) -> Result<Fragment> {
@@ -106,6 +115,17 @@ impl Live {
     /// Asks NVIDIA's driver.
     pub(super) fn ask(&self) -> DriverAnswer {
         nvml::ask(self.nvml.as_deref(), self.timeout)
+    }
+}
+
+/// Returns the error of facts that nobody but the driver tells.
+fn not_told(error: DriverError, facts: &str) -> Error {
+    match error {
+        DriverError::Absent(why) => Error::new(ErrorKind::Unsupported, why)
+            .help(format!("{facts} by NVIDIA's driver; run this where it is installed and loaded")),
+        DriverError::Failed(why) => Error::new(ErrorKind::Io, format!("the NVIDIA driver failed: {why}")),
+        DriverError::NotAsked => Error::new(ErrorKind::Unsupported, "this build cannot ask NVIDIA's driver")
+            .help("build nvtopo with the feature nvml"),
     }
 }
 

@@ -10,6 +10,7 @@ mod folder;
 mod gpu_notes;
 mod graph;
 mod guest;
+mod hanging;
 mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;
@@ -56,8 +57,9 @@ use std::str::FromStr;
 use text::{Input, Line};
 
 pub use contents::{Contents, Files, SavedText};
+pub use hanging::hanging_driver_calls;
 pub use live::Live;
-pub use nvml::NvLinkCounters;
+pub use nvml::{GpuProcess, NvLinkCounters};
 pub use preset::{PRESETS, Preset};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Redaction, Snapshot};

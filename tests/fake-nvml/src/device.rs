@@ -175,17 +175,17 @@ unsafe fn processes(
     to: *mut nvml::nvmlProcessInfo_t,
 ) -> nvml::nvmlReturn_t {
     of_gpu(call, device, |machine, gpu| {
-        let all = machine.faults.busy(gpu.index).0;
+        let given = machine.faults.pids(gpu.index);
+        let all = given.as_ref().map_or(machine.faults.busy(gpu.index).0, |pids| pids.len() as u32);
         let own = if graphics { all.min(1) } else { all };
         // SAFETY: as the caller promises.
         let Some(room) = (unsafe { count.as_mut() }) else { return INVALID };
-        let given = std::mem::replace(room, own);
-        if given < own {
+        if std::mem::replace(room, own) < own {
             return nvml::nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE;
         }
         for number in 0..own {
             let info = nvml::nvmlProcessInfo_t {
-                pid: 1000 + number,
+                pid: given.as_ref().map_or(1000 + number, |pids| pids[number as usize]),
                 usedGpuMemory: 1 << 20,
                 gpuInstanceId: u32::MAX,
                 computeInstanceId: u32::MAX,

@@ -2,7 +2,7 @@
 //!
 //! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that not
 //! even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it), `hang:3`
-//! (once it has a handle), `hang:3:CALL`, `slow:3:CALL:200` (it takes that many milliseconds), `stuck:3` (every call
+//! (once it has a handle), `hang:3:CALL`, `hang-while:3:/a/file` (as long as there is that file), `slow:3:CALL:200` (it takes that many milliseconds), `stuck:3` (every call
 //! asks for a reset), `recovery:3:1` (the driver asks for that action, by its number), `down:3:5` (NVLink 5),
 //! `asleep:3:5`, `c2c-down:3:5`, `mig:3` (MIG instances 3g, 2g and 1g), `mig:3:1g+1g` (these instances), `mig:3:none`
 //! (no instance yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
@@ -10,7 +10,7 @@
 //! addresses of NVSwitches; `p2p:4` gives all pairs that status (4 is a setting); `fabric:in-progress`,
 //! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary).
 //! `root` is no fault: this user is an administrator; nor is `busy:3:2:30`: two processes use 30 GiB of it, one of them
-//! for graphics too.
+//! for graphics too; nor `pids:3:17+18`, the processes that compute on it.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
@@ -55,6 +55,11 @@ impl Faults {
     pub(crate) fn of_call(&self, call: &str, gpu: u32) -> nvml::nvmlReturn_t {
         if self.has(&format!("hang:{gpu}")) {
             hang();
+        }
+        if let Some(file) = self.of(&format!("hang-while:{gpu}")) {
+            while std::path::Path::new(file).exists() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         self.wait_for(call, gpu);
         self.slow(call, gpu);
@@ -143,6 +148,11 @@ impl Faults {
             Some((processes.parse().ok()?, memory.parse().ok()?))
         };
         self.of(&format!("busy:{gpu}")).and_then(of).unwrap_or_default()
+    }
+
+    /// Returns the numbers of the processes that compute on a GPU, where they are given.
+    pub(crate) fn pids(&self, gpu: u32) -> Option<Vec<u32>> {
+        self.of(&format!("pids:{gpu}"))?.split('+').map(|pid| pid.parse().ok()).collect()
     }
 
     pub(crate) fn root(&self) -> bool {

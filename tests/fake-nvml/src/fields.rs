@@ -52,6 +52,7 @@ fn value(machine: &Machine, gpu: &Gpu, field: u32, scope: u32) -> Option<Value> 
         }
         id::NVML_FI_DEV_NVLINK_GET_SPEED if hopper => Value::Int(of_link(scope)?),
         id::NVML_FI_DEV_NVLINK_GET_STATE if hopper => Value::Int(link?.up.into()),
+        id::NVML_FI_DEV_NVLINK_REMOTE_NVLINK_ID => Value::Int(link.filter(|link| link.up)?.far as u32),
         id::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX | id::NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_RX => {
             match scope {
                 u32::MAX if !gpu.links.is_empty() => Value::Long(all()),

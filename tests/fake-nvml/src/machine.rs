@@ -7,6 +7,7 @@ use crate::products;
 use nvml_wrapper_sys::bindings as nvml;
 use nvtopo::model::{LinkKind, NodeId, NodeKind, PcieSwitch, rates};
 use nvtopo::{CpuSet, NodeSet, PciAddress, Topology};
+use std::collections::BTreeMap;
 
 pub(crate) struct Machine {
     pub(crate) gpus: Vec<Gpu>,
@@ -46,8 +47,8 @@ pub(crate) struct NvLink {
     /// Up, and saving power.
     pub(crate) asleep: bool,
     pub(crate) end: End,
-    /// The number of the link at the other end, where that is a GPU.
-    far: usize,
+    /// The number of the link or port at the other end.
+    pub(crate) far: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -97,6 +98,7 @@ impl Machine {
                 }
             }
         }
+        number_ports(&mut gpus);
         for gpu in &mut gpus {
             gpu.instances = faults.mig(gpu.index).map(|profiles| mig::divide(gpu, &profiles));
             gpu.fabric = fabric::of(gpu, &faults);
@@ -111,6 +113,18 @@ impl Machine {
         }
         hide(&mut gpus, &faults);
         Self { gpus, faults }
+    }
+}
+
+/// Numbers the ports of each NVSwitch in the order of GPUs.
+fn number_ports(gpus: &mut [Gpu]) {
+    let mut used: BTreeMap<PciAddress, usize> = BTreeMap::new();
+    for link in gpus.iter_mut().flat_map(|gpu| &mut gpu.links) {
+        if let End::Switch(Some(address)) = link.end {
+            let next = used.entry(address).or_default();
+            link.far = *next;
+            *next += 1;
+        }
     }
 }
 

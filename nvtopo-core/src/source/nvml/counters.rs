@@ -1,4 +1,4 @@
-//! Counters of NVLinks: errors and bytes, which grow all the time and are no part of a topology.
+//! Facts that change all the time and are no part of a topology: counters of NVLinks, and processes on GPUs.
 
 use crate::ids::GpuUuid;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct NvLinkCounters {
     pub uuid: Option<GpuUuid>,
     /// The number of the link on this GPU.
     pub link: u32,
+    /// The number of the port or link at its other end. Lines of the kernel's log about an NVSwitch name ports.
+    pub far_link: Option<u32>,
     /// Packets that were sent again. Up to Hopper, as are the next three.
     pub replays: Option<u64>,
     /// The number of times that the link had to be set up anew.
@@ -50,4 +52,14 @@ pub struct NvLinkCounters {
     pub sent_bytes: Option<u64>,
     /// Bytes that were received, likewise.
     pub received_bytes: Option<u64>,
+}
+
+/// A process that computes on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct GpuProcess {
+    /// The number of the GPU; see [`Gpu::index`](crate::model::Gpu::index).
+    pub gpu: u32,
+    /// The number of the process on the host, outside of all containers.
+    pub pid: u32,
 }

@@ -1,6 +1,6 @@
 //! The build without NVML: nothing is asked, and nothing is noted.
 
-use super::{DriverAnswer, DriverError, NvLinkCounters};
+use super::{DriverAnswer, DriverError, GpuProcess, NvLinkCounters};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,5 +14,13 @@ pub(in crate::source) fn count(
     _library: Option<&Path>,
     _timeout: Duration,
 ) -> Result<Vec<NvLinkCounters>, DriverError> {
+    Err(DriverError::NotAsked)
+}
+
+/// Returns that the driver was not asked.
+pub(in crate::source) fn processes(
+    _library: Option<&Path>,
+    _timeout: Duration,
+) -> Result<Vec<GpuProcess>, DriverError> {
     Err(DriverError::NotAsked)
 }

@@ -21,11 +21,11 @@ use crate::model::{Fragment, Link};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use counters::NvLinkCounters;
+pub use counters::{GpuProcess, NvLinkCounters};
 #[cfg(not(feature = "nvml"))]
-pub(super) use disabled::{ask, count};
+pub(super) use disabled::{ask, count, processes};
 #[cfg(feature = "nvml")]
-pub(super) use enabled::{ask, count};
+pub(super) use enabled::{ask, count, processes};
 use report::DriverReport;
 
 /// The driver's answer, as it is written to a snapshot and replayed elsewhere.

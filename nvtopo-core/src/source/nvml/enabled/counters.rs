@@ -1,8 +1,9 @@
-//! The counters of the NVLinks of all GPUs. A GPU or link that does not answer is left out: discovery notes why.
+//! Facts of GPUs that change all the time: the counters of NVLinks, and the processes. A GPU or link that does not answer is
+//! left out: discovery notes why.
 
 use super::super::failures::CallFailures;
 use super::super::report::MAX_GPUS;
-use super::super::{DriverError, NvLinkCounters};
+use super::super::{DriverError, GpuProcess, NvLinkCounters};
 use super::calls::{Caller, describe};
 use super::watchdog::{self, Answer, Message, Progress, Sender, Skip, Step};
 use super::{library, nvlinks};
@@ -18,39 +19,56 @@ pub(in crate::source) fn count(
     library: Option<&Path>,
     timeout: Duration,
 ) -> Result<Vec<NvLinkCounters>, DriverError> {
+    of_gpus(library, timeout, counters_of)
+}
+
+/// Reads the processes that compute on the GPUs.
+pub(in crate::source) fn processes(
+    library: Option<&Path>,
+    timeout: Duration,
+) -> Result<Vec<GpuProcess>, DriverError> {
+    of_gpus(library, timeout, processes_of)
+}
+
+/// Reads facts of a GPU, by a caller that may find it lost.
+type Reader<T> = fn(&mut Caller<'_, '_>) -> Vec<T>;
+
+fn of_gpus<T: Clone + Send + 'static>(
+    library: Option<&Path>,
+    timeout: Duration,
+    of_gpu: Reader<T>,
+) -> Result<Vec<T>, DriverError> {
     let library = library.map(Path::to_owned);
     ask(timeout, move |_, progress, sender| {
-        library::with(library.as_deref(), sender, |nvml| read(nvml, progress, sender));
+        library::with(library.as_deref(), sender, |nvml| read(nvml, progress, sender, of_gpu));
     })
 }
 
-fn ask(
+fn ask<T: Clone + Send + 'static>(
     timeout: Duration,
-    work: impl Fn(Counters, &Progress, &Sender<Part>) + Clone + Send + 'static,
-) -> Result<Vec<NvLinkCounters>, DriverError> {
-    watchdog::ask(timeout, Counters::default(), work).map(|(answer, _)| answer.links)
+    work: impl Fn(Facts<T>, &Progress, &Sender<Vec<T>>) + Clone + Send + 'static,
+) -> Result<Vec<T>, DriverError> {
+    watchdog::ask(timeout, Facts { all: Vec::new(), any_answered: false }, work).map(|(answer, _)| answer.all)
 }
 
-/// The counters so far.
-#[derive(Clone, Default)]
-struct Counters {
-    links: Vec<NvLinkCounters>,
-    /// True if any GPU answered, be it that it has no NVLinks.
+/// The facts so far.
+#[derive(Clone)]
+struct Facts<T> {
+    all: Vec<T>,
+    /// True if any GPU answered, be it that it has none of them.
     any_answered: bool,
 }
 
-/// The counters of one GPU.
-type Part = Vec<NvLinkCounters>;
+impl<T: Clone + Send + 'static> Answer for Facts<T> {
+    /// The facts of one GPU.
+    type Part = Vec<T>;
 
-impl Answer for Counters {
-    type Part = Part;
-
-    fn add(&mut self, part: Part) {
-        self.links.extend(part);
+    fn add(&mut self, part: Vec<T>) {
+        self.all.extend(part);
         self.any_answered = true;
     }
 
-    /// Does nothing: a GPU without an answer has no counters.
+    /// Does nothing: a GPU without an answer has no facts.
     fn skip(&mut self, _: Step, _: Skip) {}
 
     fn is_empty(&self) -> bool {
@@ -63,7 +81,12 @@ impl Answer for Counters {
 }
 
 /// Asks the GPUs that were not asked yet.
-fn read(nvml: &Nvml, progress: &Progress, sender: &Sender<Part>) -> Result<(), DriverError> {
+fn read<T>(
+    nvml: &Nvml,
+    progress: &Progress,
+    sender: &Sender<Vec<T>>,
+    of_gpu: Reader<T>,
+) -> Result<(), DriverError> {
     let count = nvml.device_count().map_err(|error| DriverError::Failed(describe(&error)))?;
     let count = count.min(MAX_GPUS as u32);
     sender.send(Message::Count(count));
@@ -71,19 +94,28 @@ fn read(nvml: &Nvml, progress: &Progress, sender: &Sender<Part>) -> Result<(), D
         if !sender.send(Message::Begin(Step::Gpu(index))) {
             break;
         }
-        sender.send(Message::Done(read_gpu(nvml, index, sender)));
+        let mut facts = Vec::new();
+        if let Ok(device) = nvml.device_by_index(index) {
+            sender.send(Message::Opened);
+            facts = of_gpu(&mut Caller { device: &device, index, failures: &mut CallFailures::default() });
+        }
+        sender.send(Message::Done(facts));
     }
     Ok(())
 }
 
+/// Reads the processes of one GPU. Of a MIG-enabled GPU only administrators are told of those on its instances.
+fn processes_of(caller: &mut Caller<'_, '_>) -> Vec<GpuProcess> {
+    let call = "nvmlDeviceGetComputeRunningProcesses_v3";
+    let own = caller.fact(call, Device::running_compute_processes).unwrap_or_default();
+    own.into_iter().map(|process| GpuProcess { gpu: caller.index, pid: process.pid }).collect()
+}
+
 /// Reads the counters of one GPU.
-fn read_gpu(nvml: &Nvml, index: u32, sender: &Sender<Part>) -> Part {
-    let Ok(device) = nvml.device_by_index(index) else { return Vec::new() };
-    sender.send(Message::Opened);
-    let mut caller = Caller { device: &device, index, failures: &mut CallFailures::default() };
+fn counters_of(caller: &mut Caller<'_, '_>) -> Vec<NvLinkCounters> {
     let uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
-    let links = nvlinks::states(&mut caller).links;
-    links.into_iter().map(|(link, _)| read_link(&mut caller, uuid, link)).collect()
+    let links = nvlinks::states(caller).links;
+    links.into_iter().map(|(link, _)| read_link(caller, uuid, link)).collect()
 }
 
 /// The counter that a value belongs to.
@@ -125,6 +157,8 @@ fn read_link(caller: &mut Caller<'_, '_>, uuid: Option<GpuUuid>, link: u32) -> N
         crc_data: counter(ErrorCounter::DlCrcData),
         ..NvLinkCounters::default()
     };
+    let far = caller.fields(&[(id::NVML_FI_DEV_NVLINK_REMOTE_NVLINK_ID, link)]);
+    own.far_link = far.first().copied().flatten().and_then(|number| u32::try_from(number).ok());
     let values = caller.fields(&FIELDS.map(|(field, ..)| (field, link)));
     for ((_, counter, unit), value) in FIELDS.iter().zip(values) {
         let counter = counter(&mut own);
@@ -141,7 +175,7 @@ mod tests {
 
     /// Asks four GPUs with one link each, of which some hang.
     fn four(timeout: Duration, hanging: &'static [u32]) -> Result<Vec<u32>, String> {
-        let work = move |_, progress: &Progress, sender: &Sender<Part>| {
+        let work = move |_, progress: &Progress, sender: &Sender<Vec<NvLinkCounters>>| {
             sender.send(Message::Count(4));
             for gpu in progress.gpus_of(4) {
                 sender.send(Message::Begin(Step::Gpu(gpu)));
@@ -182,7 +216,7 @@ mod tests {
     #[test]
     fn work_that_breaks_off_is_an_error_and_loses_nothing_after_a_gpu_that_hung() {
         assert_eq!(numbers(ask(SECOND, |_, _, _| {})), Err("asking it broke off".to_owned()));
-        let work = |_, progress: &Progress, sender: &Sender<Part>| {
+        let work = |_, progress: &Progress, sender: &Sender<Vec<NvLinkCounters>>| {
             if progress.gpus_of(1).is_empty() {
                 let error = DriverError::Failed("it does not open again".to_owned());
                 sender.send(Message::End(Err(error)));
@@ -196,7 +230,7 @@ mod tests {
         };
         assert_eq!(numbers(ask(SECOND / 5, work)), Ok(vec![0]));
         // The library may hang when it is closed.
-        let work = |_, _: &Progress, sender: &Sender<Part>| {
+        let work = |_, _: &Progress, sender: &Sender<Vec<NvLinkCounters>>| {
             sender.send(Message::Count(1));
             sender.send(Message::Begin(Step::Gpu(0)));
             sender.send(Message::Done(Vec::new()));

@@ -1,6 +1,7 @@
 //! The thread that calls the driver, and the channel on which it reports. A call that hangs cannot be cancelled, so the
 //! receiver waits for each message for a limited time only; then the thread is abandoned, with the library open.
 
+use crate::source::hanging::Call;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -18,7 +19,8 @@ pub(super) struct TimedOut;
 impl<M: Send + 'static> Worker<M> {
     /// Starts a thread, or returns why none can be started.
     pub(super) fn start(work: impl FnOnce(&Sender<M>) + Send + 'static) -> Result<Self, String> {
-        let mailbox = Arc::new(Mailbox::default());
+        let call = Call::begin()?;
+        let mailbox = Arc::new(Mailbox { queue: Mutex::default(), arrived: Condvar::new(), call });
         let sender = Sender(Arc::clone(&mailbox));
         match Builder::new().name("nvml".to_owned()).spawn(move || work(&sender)) {
             Ok(thread) => Ok(Self { mailbox, thread: Some(thread) }),
@@ -42,6 +44,9 @@ impl<M: Send + 'static> Worker<M> {
 impl<M> Drop for Worker<M> {
     fn drop(&mut self) {
         self.mailbox.close();
+        if self.thread.is_some() {
+            self.mailbox.call.abandon();
+        }
     }
 }
 
@@ -63,6 +68,7 @@ impl<M> Sender<M> {
 
 impl<M> Drop for Sender<M> {
     fn drop(&mut self) {
+        self.0.call.end();
         self.0.close();
     }
 }
@@ -72,6 +78,7 @@ impl<M> Drop for Sender<M> {
 struct Mailbox<M> {
     queue: Mutex<Queue<M>>,
     arrived: Condvar,
+    call: Call,
 }
 
 struct Queue<M> {
@@ -80,10 +87,9 @@ struct Queue<M> {
     closed: bool,
 }
 
-impl<M> Default for Mailbox<M> {
+impl<M> Default for Queue<M> {
     fn default() -> Self {
-        let queue = Queue { messages: VecDeque::new(), closed: false };
-        Self { queue: Mutex::new(queue), arrived: Condvar::new() }
+        Self { messages: VecDeque::new(), closed: false }
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Duration;
 use watchdog::{Answer, Message, Progress, Skip, Step};
 
-pub(in crate::source) use counters::count;
+pub(in crate::source) use counters::{count, processes};
 
 /// Asks the driver, through its library at a path or wherever the system finds it.
 pub(in crate::source) fn ask(library: Option<&Path>, timeout: Duration) -> DriverAnswer {

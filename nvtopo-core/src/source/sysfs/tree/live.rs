@@ -6,10 +6,11 @@
 use super::confined::Place;
 use super::disk::Disk;
 use super::files::{Entry, FileError, Files, Part};
+use crate::source::hanging::Call;
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Files that NVIDIA's driver writes as they are read.
@@ -74,11 +75,26 @@ fn in_time<T: Send + 'static>(
     timeout: Duration,
     ask: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Option<Result<T, FileError>> {
+    let call = match Call::begin() {
+        Ok(call) => Arc::new(call),
+        Err(why) => return Some(Err(FileError::Refused(why))),
+    };
+    let own = Arc::clone(&call);
     let (sender, receiver) = mpsc::sync_channel(1);
-    // The receiver is gone if it took too long.
-    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || _ = sender.send(ask()));
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || {
+        let answer = ask();
+        own.end();
+        // The receiver is gone if it took too long.
+        _ = sender.send(answer);
+    });
     match thread {
-        Ok(_) => receiver.recv_timeout(timeout).ok(),
+        Ok(_) => {
+            let answer = receiver.recv_timeout(timeout).ok();
+            if answer.is_none() {
+                call.abandon();
+            }
+            answer
+        }
         Err(error) => {
             Some(Err(FileError::Refused(format!("no thread could be started to read it: {error}"))))
         }
