@@ -131,23 +131,25 @@ impl<'a> Audit<'a> {
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
-    Contents::open_at_once(locators, |topology, files| look(topology, files, profile, process))
+    Contents::open_at_once(locators, |topology, files| {
+        look(&Evidence::of_files(topology, files, profile, process));
+    })
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of
 /// [`Snapshot::take_with`](nvtopo::source::Snapshot::take_with), so that an audit of the snapshot gives the verdicts that
 /// one of the machine gives.
 pub fn record(topology: &Topology, files: &Files) {
-    look(topology, files, &Profile::default(), &AuditedProcess::Own);
+    look(&Evidence::of_files(topology, files, &Profile::default(), &AuditedProcess::Own));
 }
 
-fn look(topology: &Topology, files: &Files, profile: &Profile, process: &AuditedProcess) {
-    let evidence = Evidence::of_files(topology, files, profile, process);
+/// Reads everything that any check looks at.
+pub(crate) fn look(evidence: &Evidence<'_>) {
     for check in checks() {
-        findings(check, &evidence);
+        findings(check, evidence);
     }
     // Those of a baseline, which is made of the snapshot later.
-    drop(Facts::of(&evidence));
+    drop(Facts::of(evidence));
 }
 
 /// Runs a check. One that says nothing does not apply.

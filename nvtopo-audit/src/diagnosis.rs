@@ -107,6 +107,11 @@ pub(crate) const COUNTERS: [&str; 10] = [
 /// assert!(diagnosis(&port)[0].starts_with("packets arrive marked"));
 /// ```
 pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
+    diagnosed(port).into_iter().map(|(_, text)| text).collect()
+}
+
+/// Returns the same with a code for each finding.
+pub(crate) fn diagnosed(port: &PortGrowth) -> Vec<(&'static str, String)> {
     let grew = |counter: &str| port.get(counter).filter(|by| *by > 0);
     let stays = |counter: &str| port.get(counter) == Some(0);
     let loss = port.sum(&["out_of_sequence", "packet_seq_err"]);
@@ -116,12 +121,12 @@ pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
     };
     let (received, sent) = (port.by_priority("rx_prio", "_pause"), port.by_priority("tx_prio", "_pause"));
     let mut found = Vec::new();
-    let mut say = |text: &str| found.push(text.to_owned());
+    let mut say = |code: &'static str, text: &str| found.push((code, text.to_owned()));
     if grew("tx_pause_storm_error_events").is_some() {
-        say("the adapter cut off a storm of its own pauses, so packets are dropped after it");
+        say("pause-storm", "the adapter cut off a storm of its own pauses, so packets are dropped after it");
     }
     if grew("rx_icrc_encapsulated").is_some() {
-        say("packets arrive damaged: the cable, the optics, or something between that rewrites headers");
+        say("damaged-packets", "packets arrive damaged: the cable, the optics, or something between that rewrites headers");
     }
     if has_loss
         && stays("np_ecn_marked_roce_packets")
@@ -129,6 +134,7 @@ pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
         && sum(&sent).unwrap_or(0) == 0
     {
         say(
+            "dropped-in-network",
             "packets are dropped in the network, and neither ECN nor PFC acts on this class: its DSCP or priority is mapped \
              wrongly, or a switch is not configured",
         );
@@ -138,20 +144,23 @@ pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
             [&received, &sent].into_iter().filter_map(|own| own.get(&priority)).any(|by| *by > 0)
         };
         if let Some(other) = (0..8).find(|other| *other != own && pauses(*other) && !pauses(own)) {
-            found.push(format!(
+            let text = format!(
                 "packets are lost while priority {other} is paused and priority {own} is not: RDMA traffic is in the wrong \
                  priority"
-            ));
+            );
+            found.push(("wrong-priority", text));
         }
     }
-    let mut say = |text: &str| found.push(text.to_owned());
+    let mut say = |code: &'static str, text: &str| found.push((code, text.to_owned()));
     if grew("np_ecn_marked_roce_packets").is_some() && stays("np_cnp_sent") {
         say(
+            "notification-point-off",
             "packets arrive marked by ECN and no notification is sent: the notification point is off for this priority",
         );
     }
     if grew("rp_cnp_ignored").is_some() {
         say(
+            "reaction-point-off",
             "notifications of congestion arrive and are ignored: the reaction point is off for this priority",
         );
     }
@@ -161,14 +170,16 @@ pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
         && others.iter().all(|own| grew(own).is_none())
     {
         say(
+            "path-or-peer-gone",
             "only acknowledgements are missing: the path or the peer is gone, or large packets are dropped for their size",
         );
     }
     if grew("rnr_nak_retry_err").is_some() || grew("out_of_buffer").is_some() {
-        say("the receiving software posts buffers too slowly; the network is not at fault");
+        say("slow-receiving-program", "the receiving software posts buffers too slowly; the network is not at fault");
     }
     if sum(&sent).is_some_and(|sent| sent > 0) {
         say(
+            "slow-host",
             "this machine asks its switch to pause: it receives too slowly, so look at the adapter's PCIe width, the IOMMU, the \
              MTU and its NUMA node",
         );
@@ -176,14 +187,16 @@ pub fn diagnosis(port: &PortGrowth) -> Vec<String> {
     if let (Some((priority, share)), Some(0)) = (port.longest_pause("rx"), loss)
         && share > LONG_PAUSE
     {
-        found.push(format!(
+        let text = format!(
             "the switch paused priority {priority} for {:.0} % of the time without loss: some receiver is slow, by PCIe width, \
              IOMMU translation or a remote NUMA node",
             share * 100.0
-        ));
+        );
+        found.push(("paused-by-switch", text));
     }
     if grew("rp_cnp_handled").is_some() && loss == Some(0) {
-        found.push("congestion control acts and nothing is lost, which is no fault".to_owned());
+        let text = "congestion control acts and nothing is lost, which is no fault";
+        found.push(("congestion-control-acts", text.to_owned()));
     }
     found
 }

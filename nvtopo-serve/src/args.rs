@@ -35,6 +35,16 @@ pub(crate) struct MetricsArgs {
     /// Expectations of the fleet and accepted findings, in TOML, as for `nvtopo audit`
     #[arg(long, value_name = "FILE", env = "NVTOPOD_PROFILE")]
     pub(crate) profile: Option<PathBuf>,
+    /// Accepted state of the node, by `nvtopo baseline`: differences from it become metrics
+    #[arg(long, value_name = "FILE", env = "NVTOPOD_BASELINE")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// Kernel's log of this machine: its device, or a file of syslog. Events of the driver (Xid, `SXid`) are counted; /dev/null
+    /// for none
+    #[arg(long, value_name = "FILE", default_value = "/dev/kmsg", env = "NVTOPOD_KERNEL_LOG")]
+    pub(crate) kernel_log: PathBuf,
+    /// Time between counts of the memory of processes on GPUs by NUMA node: the kernel walks all of it for each
+    #[arg(long, value_name = "TIME", default_value = "5m", env = "NVTOPOD_MEMORY_INTERVAL")]
+    pub(crate) memory_interval: jiff::SignedDuration,
     /// File with the token that requests for metrics must bring (Authorization: Bearer TOKEN)
     #[arg(long, value_name = "FILE", env = "NVTOPOD_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -142,8 +142,10 @@ impl Server {
         }
         match request.uri().path() {
             "/healthz" => plain(StatusCode::OK, "ok\n"),
-            "/readyz" if self.last.is_fresh(self.fresh) => plain(StatusCode::OK, "ok\n"),
-            "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "there is no fresh reading of the node\n"),
+            "/readyz" => match self.last.flaw(self.fresh) {
+                None => plain(StatusCode::OK, "ok\n"),
+                Some(flaw) => plain(StatusCode::SERVICE_UNAVAILABLE, flaw),
+            },
             "/metrics" if !self.is_allowed(request) => {
                 let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed\n");
                 response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));

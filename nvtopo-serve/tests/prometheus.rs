@@ -1,26 +1,14 @@
 //! The alert rules, their tests and the dashboard in `examples/prometheus`, held against the metrics that there are, and by
 //! Prometheus' own `promtool`.
 
+use crate::program::exposition;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn example(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "..", "examples", "prometheus", name].iter().collect()
-}
-
-fn exposition(from: &str) -> String {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let file = std::env::temp_dir().join(format!("nvtopod-{}-{number}.prom", std::process::id()));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
-    command.args(["metrics", "--once", "--textfile"]).arg(&file).args(["--from", from]);
-    assert!(command.status().unwrap().success());
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::remove_file(file).unwrap();
-    text
 }
 
 /// Runs promtool (Debian's package `prometheus`).
@@ -44,7 +32,7 @@ fn promtool(arguments: &[&str], input: &str) -> String {
 #[test]
 fn promtool_takes_the_metrics_the_rules_and_their_tests() {
     for preset in ["preset:dgx-h100", "preset:dgx-1-v100", "preset:gb200-nvl72-tray"] {
-        assert_eq!(promtool(&["check", "metrics"], &exposition(preset)), "", "{preset}");
+        assert_eq!(promtool(&["check", "metrics"], &exposition(&["--from", preset])), "", "{preset}");
     }
     assert!(promtool(&["check", "rules", "nvtopo-alerts.yaml"], "").contains("rules found"));
     assert!(promtool(&["test", "rules", "nvtopo-alerts_test.yaml"], "").contains("SUCCESS"));
@@ -81,7 +69,7 @@ fn alerts_dashboard_and_document_name_metrics_that_there_are() {
         let unknown: Vec<_> = names(&text).into_iter().filter(|name| !documented.contains(name)).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
-    let text = exposition("preset:dgx-h100");
+    let text = exposition(&["--from", "preset:dgx-h100"]);
     let missing: Vec<_> = names(&text).into_iter().filter(|name| !documented.contains(name)).collect();
     assert!(missing.is_empty(), "docs/metrics.md lacks {missing:?}");
     // Each alert has a test.

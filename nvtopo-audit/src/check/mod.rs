@@ -7,15 +7,15 @@ mod fabric_manager;
 mod inventory;
 mod isolation;
 mod kernel;
-mod kubernetes;
+pub(crate) mod kubernetes;
 mod link_losses;
 mod locality;
 mod mtu;
 mod nvlink;
 mod nvlink_errors;
-mod pcie;
+pub(crate) mod pcie;
 mod rdma;
-mod roce;
+pub(crate) mod roce;
 mod security;
 
 use crate::evidence::Evidence;

@@ -178,7 +178,7 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 }
 
 /// The errors of one function by the files that count them.
-const COUNTERS: [(&str, &str, bool); 3] = [
+pub(crate) const COUNTERS: [(&str, &str, bool); 3] = [
     ("aer_dev_fatal", "fatal", true),
     ("aer_dev_nonfatal", "nonfatal", true),
     ("aer_dev_correctable", "correctable", false),
@@ -188,7 +188,7 @@ const COUNTERS: [(&str, &str, bool); 3] = [
 const MOST_PER_HOUR: f64 = 100.0;
 
 /// Returns the number of errors: the last line, `TOTAL_ERR_COR 3`.
-fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Option<u64> {
+pub(crate) fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Option<u64> {
     let text = evidence.text(&format!("sys/bus/pci/devices/{address}/{file}"));
     let total = text.known()?.lines().find_map(|line| line.strip_prefix("TOTAL_"))?;
     total.split_whitespace().nth(1)?.parse().ok()

@@ -2,7 +2,7 @@
 
 use super::rdma::ports_of;
 use super::{Check, Theme};
-use crate::diagnosis::{COUNTERS, LONG_PAUSE, PortGrowth, diagnosis};
+use crate::diagnosis::{COUNTERS, LONG_PAUSE, PortGrowth, diagnosed as said, diagnosis};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
 use crate::reading::counters;
@@ -300,6 +300,15 @@ fn grown(evidence: &Evidence<'_>, verdicts: &mut Verdicts, names: &[&str]) -> Ve
             Vec::new()
         }
     }
+}
+
+/// Returns the ports with the codes of what their counters say, the gravest first.
+pub(crate) fn diagnosed(evidence: &Evidence<'_>) -> Vec<(Port, Vec<&'static str>)> {
+    // Why nothing is said is told by the checks.
+    let mut verdicts = Verdicts::new(&CHECKS[0]);
+    let codes = |growth: &PortGrowth| said(growth).into_iter().map(|(code, _)| code).collect();
+    let ports = grown(evidence, &mut verdicts, &COUNTERS).into_iter();
+    ports.map(|(port, growth)| (port, codes(&growth))).collect()
 }
 
 /// Says why the growth of these counters gives no verdict. False: it gives one.

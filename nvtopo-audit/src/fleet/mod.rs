@@ -5,6 +5,7 @@ mod node;
 mod outliers;
 mod render;
 
+pub(crate) use node::board;
 pub use node::{FleetDevice, FleetNode};
 pub use outliers::{FleetBoard, Outlier};
 

@@ -105,7 +105,7 @@ impl FleetNode {
         Self {
             name: name_of(path),
             path: path.to_owned(),
-            board: words.shared(&board(topology)),
+            board: words.shared(&name_of_board(topology)),
             devices: devices(topology, options.redact, words),
             taken: taken(&evidence),
             values,
@@ -165,7 +165,7 @@ fn model(model: Option<&String>, pci: &nvtopo::model::PciFacts) -> Option<String
 }
 
 /// Returns the board: the machine's product, and the model of most of its GPUs.
-fn board(topology: &Topology) -> String {
+pub(crate) fn board(topology: &Topology) -> (Option<String>, Option<String>) {
     let mut models: BTreeMap<String, usize> = BTreeMap::new();
     for gpu in topology.gpus() {
         if let Some(model) = model(gpu.model.as_ref(), &gpu.pci) {
@@ -173,9 +173,13 @@ fn board(topology: &Topology) -> String {
         }
     }
     let most = models.into_iter().max_by_key(|(_, count)| *count).map(|(model, _)| model);
-    match (&topology.machine().product, most) {
+    (topology.machine().product.clone(), most)
+}
+
+fn name_of_board(topology: &Topology) -> String {
+    match board(topology) {
         (Some(product), Some(model)) => format!("{product} with {model}"),
-        (Some(product), None) => product.clone(),
+        (Some(product), None) => product,
         (None, Some(model)) => format!("machines with {model}"),
         (None, None) => "machines of unknown kind".to_owned(),
     }

@@ -29,7 +29,7 @@ pub(crate) fn window<'e>(evidence: &'e Evidence<'_>) -> Result<Window<'e>, &'sta
 /// The most seconds by which the time of one boot differs between readings.
 const SLACK: u64 = 5;
 
-fn boot_time(evidence: &Evidence<'_>) -> Option<u64> {
+pub(crate) fn boot_time(evidence: &Evidence<'_>) -> Option<u64> {
     let text = evidence.text("proc/stat");
     text.known()?.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }

@@ -7,18 +7,30 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 const MOST: usize = 64;
 
 static HANGING: AtomicUsize = AtomicUsize::new(0);
+static GIVEN_UP: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns the number of calls of this process to NVIDIA's driver that took too long and were given up, and that have not
-/// returned since. 0: the driver answers, or was not asked.
-///
-/// A program that reads a machine again and again knows by it that what the driver tells is incomplete. With 64 such calls the
-/// driver counts as failed, and is not asked until some of them return.
+/// The calls of this process to NVIDIA's driver that took too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DriverCalls {
+    /// The calls that were given up so far. A reading during which it grows lacks what these calls would have told.
+    pub given_up: usize,
+    /// Those among them that have not returned since. With 64 of them the driver counts as failed, and is not asked until some
+    /// return.
+    pub hanging: usize,
+}
+
+/// Returns the calls of this process to NVIDIA's driver that took too long, for programs that read a machine again and again.
 ///
 /// ```
-/// assert_eq!(nvtopo::source::hanging_driver_calls(), 0);
+/// let calls = nvtopo::source::driver_calls();
+/// assert_eq!((calls.given_up, calls.hanging), (0, 0));
 /// ```
-pub fn hanging_driver_calls() -> usize {
-    HANGING.load(Ordering::Relaxed)
+pub fn driver_calls() -> DriverCalls {
+    DriverCalls {
+        given_up: GIVEN_UP.load(Ordering::Relaxed),
+        hanging: HANGING.load(Ordering::Relaxed),
+    }
 }
 
 const RUNNING: u8 = 0;
@@ -32,7 +44,7 @@ pub(super) struct Call(AtomicU8);
 impl Call {
     /// Begins a call, or returns why none is made.
     pub(super) fn begin() -> Result<Self, String> {
-        let hanging = hanging_driver_calls();
+        let hanging = driver_calls().hanging;
         if hanging >= MOST {
             return Err(format!("{hanging} earlier calls to it still hang"));
         }
@@ -50,8 +62,29 @@ impl Call {
     pub(super) fn abandon(&self) {
         // Counted first: the thread may end at any moment.
         HANGING.fetch_add(1, Ordering::Relaxed);
+        GIVEN_UP.fetch_add(1, Ordering::Relaxed);
         if self.0.compare_exchange(RUNNING, ABANDONED, Ordering::AcqRel, Ordering::Acquire).is_err() {
             HANGING.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_hangs_from_when_it_is_given_up_until_it_ends() {
+        // Other tests of this process give up calls too, so a limit is out of reach here.
+        let before = driver_calls().given_up;
+        let call = Call::begin().unwrap();
+        call.abandon();
+        assert!(driver_calls().hanging > 0 && driver_calls().given_up > before);
+        call.end();
+        let ended = Call::begin().unwrap();
+        ended.end();
+        ended.abandon();
+        assert_eq!(ended.0.load(Ordering::Relaxed), ENDED);
+        assert_eq!(call.0.load(Ordering::Relaxed), ENDED);
     }
 }

@@ -57,7 +57,7 @@ use std::str::FromStr;
 use text::{Input, Line};
 
 pub use contents::{Contents, Files, SavedText};
-pub use hanging::hanging_driver_calls;
+pub use hanging::{DriverCalls, driver_calls};
 pub use live::Live;
 pub use nvml::{GpuProcess, NvLinkCounters};
 pub use preset::{PRESETS, Preset};

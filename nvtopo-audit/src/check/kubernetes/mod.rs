@@ -3,7 +3,7 @@
 mod cluster;
 mod policy;
 mod settings;
-mod state;
+pub(crate) mod state;
 
 pub(super) use cluster::{ClusterNode, node};
 

@@ -25,9 +25,10 @@ fn present<T>(evidence: &Evidence<'_>, state: Stated<T>, name: &str, verdicts: &
 }
 
 /// The GPUs of each container, by pod and name. `None`: one of them is not known here.
-type GpusOf<'h> = BTreeMap<(&'h str, &'h str), Option<Vec<NodeId>>>;
+pub(crate) type GpusOf<'h> = BTreeMap<(&'h str, &'h str), Option<Vec<NodeId>>>;
 
-fn gpus_of<'h>(evidence: &Evidence<'_>, held: &'h [Held]) -> GpusOf<'h> {
+/// Returns the GPUs of each container.
+pub(crate) fn gpus_of<'h>(evidence: &Evidence<'_>, held: &'h [Held]) -> GpusOf<'h> {
     let mut all: GpusOf<'h> = BTreeMap::new();
     for own in held.iter().filter(|own| own.is_gpus()) {
         let gpus = all.entry((&own.pod, &own.container)).or_insert_with(|| Some(Vec::new()));
@@ -63,7 +64,8 @@ fn near_cpus(evidence: &Evidence<'_>, gpus: &[NodeId]) -> Option<CpuSet> {
     Some(near)
 }
 
-fn near_nodes(evidence: &Evidence<'_>, gpus: &[NodeId]) -> Option<NodeSet> {
+/// The NUMA nodes near any of some GPUs. `None`: those of one are not known.
+pub(crate) fn near_nodes(evidence: &Evidence<'_>, gpus: &[NodeId]) -> Option<NodeSet> {
     let mut near = NodeSet::new();
     for gpu in gpus {
         near = near.union(evidence.topology.local_nodes(*gpu).known().filter(|nodes| !nodes.is_empty())?);

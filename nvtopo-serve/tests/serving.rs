@@ -1,58 +1,8 @@
 //! `nvtopod metrics` as a process: what it answers, whom it refuses, and how it ends.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// A running program, which is ended with the test.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Program {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nvtopod"))
-            .args(["metrics", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines
-            .by_ref()
-            .find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on")))
-            .unwrap();
-        let address = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-        let program = Self { child, address };
-        let start = Instant::now();
-        while !program.get("/readyz", "").starts_with("HTTP/1.1 200") {
-            assert!(start.elapsed() < Duration::from_secs(60), "no reading in time");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        program
-    }
-
-    fn get(&self, path: &str, headers: &str) -> String {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"))
-    }
-
-    fn send(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::program::{Program, Scratch};
+use std::net::TcpStream;
+use std::process::Command;
 
 const BOARD: [&str; 2] = ["--from", "preset:dgx-h100"];
 
@@ -87,10 +37,9 @@ fn other_requests_are_refused() {
 
 #[test]
 fn a_token_is_asked_for() {
-    let file = std::env::temp_dir().join(format!("nvtopod-token-{}", std::process::id()));
-    std::fs::write(&file, "open sesame\n").unwrap();
-    let program = Program::start(&[&BOARD[..], &["--token-file", file.to_str().unwrap()]].concat());
-    std::fs::remove_file(file).unwrap();
+    let file = Scratch::new("token");
+    std::fs::write(&file.0, "open sesame\n").unwrap();
+    let program = Program::start(&[&BOARD[..], &["--token-file", file.text()]].concat());
     assert!(program.get("/metrics", "").starts_with("HTTP/1.1 401"));
     assert!(program.get("/metrics", "authorization: Bearer open sesamE\r\n").starts_with("HTTP/1.1 401"));
     assert!(program.get("/metrics", "authorization: Bearer open sesame\r\n").starts_with("HTTP/1.1 200"));
@@ -102,24 +51,22 @@ fn it_ends_when_it_is_told_to() {
     let mut program = Program::start(&BOARD);
     // A client that sends nothing does not hold it up for ever.
     let _silent = TcpStream::connect(program.address).unwrap();
-    let ended = Command::new("kill").arg(program.child.id().to_string()).status().unwrap();
-    assert!(ended.success() && program.child.wait().unwrap().success());
+    assert!(program.end().success());
 }
 
 #[test]
 fn a_file_is_written_for_the_textfile_collector() {
-    let file = std::env::temp_dir().join(format!("nvtopod-{}.prom", std::process::id()));
+    let file = Scratch::new("prom");
     let write = |from: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
-        command.args(["metrics", "--once", "--textfile", file.to_str().unwrap(), "--from", from]);
+        command.args(["metrics", "--once", "--textfile", file.text(), "--from", from]);
         command.output().unwrap()
     };
     assert!(write("preset:dgx-a100").status.success());
-    let text = std::fs::read_to_string(&file).unwrap();
+    let text = std::fs::read_to_string(&file.0).unwrap();
     assert!(text.contains("nvtopo_nvlink_links_expected{gpu=\"7\"} 12.0\n"), "{text}");
     // What was there stays where the node cannot be read.
     let failed = write("/nowhere/at/all");
     assert_eq!(failed.status.code(), Some(2), "{}", String::from_utf8_lossy(&failed.stderr));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-    std::fs::remove_file(file).unwrap();
+    assert_eq!(std::fs::read_to_string(&file.0).unwrap(), text);
 }

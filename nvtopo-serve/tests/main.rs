@@ -1,0 +1,8 @@
+//! The program `nvtopod`.
+
+mod driver;
+mod program;
+mod prometheus;
+mod recorded;
+mod scrapes;
+mod serving;
