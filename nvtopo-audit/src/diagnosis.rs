@@ -126,7 +126,10 @@ pub(crate) fn diagnosed(port: &PortGrowth) -> Vec<(&'static str, String)> {
         say("pause-storm", "the adapter cut off a storm of its own pauses, so packets are dropped after it");
     }
     if grew("rx_icrc_encapsulated").is_some() {
-        say("damaged-packets", "packets arrive damaged: the cable, the optics, or something between that rewrites headers");
+        say(
+            "damaged-packets",
+            "packets arrive damaged: the cable, the optics, or something between that rewrites headers",
+        );
     }
     if has_loss
         && stays("np_ecn_marked_roce_packets")
@@ -175,7 +178,10 @@ pub(crate) fn diagnosed(port: &PortGrowth) -> Vec<(&'static str, String)> {
         );
     }
     if grew("rnr_nak_retry_err").is_some() || grew("out_of_buffer").is_some() {
-        say("slow-receiving-program", "the receiving software posts buffers too slowly; the network is not at fault");
+        say(
+            "slow-receiving-program",
+            "the receiving software posts buffers too slowly; the network is not at fault",
+        );
     }
     if sum(&sent).is_some_and(|sent| sent > 0) {
         say(

@@ -11,6 +11,7 @@ mod kernel;
 mod kubernetes;
 mod locality;
 mod machine;
+mod metrics;
 mod nvlink;
 mod nvlink_errors;
 mod page;

@@ -60,8 +60,7 @@ fn options(args: &MetricsArgs) -> Result<Options> {
     };
     let baseline = match &args.baseline {
         Some(path) => {
-            let baseline =
-                Baseline::parse(&path.display().to_string(), &nvtopo::source::read_file(path)?)?;
+            let baseline = Baseline::parse(&path.display().to_string(), &nvtopo::source::read_file(path)?)?;
             let at = baseline.date().and_then(seconds);
             Some((baseline, at))
         }
@@ -71,13 +70,20 @@ fn options(args: &MetricsArgs) -> Result<Options> {
         .memory_interval
         .try_into()
         .map_err(|_| Error::wrong_use("--memory-interval is negative", "give --memory-interval 5m"))?;
-    Ok(Options { from: args.from.clone(), profile, baseline, kernel_log: args.kernel_log.clone(), memory_interval })
+    Ok(Options {
+        from: args.from.clone(),
+        profile,
+        baseline,
+        kernel_log: args.kernel_log.clone(),
+        memory_interval,
+    })
 }
 
 /// Returns the begin of a date such as `2026-03-31` in UTC, or a time such as `2026-03-31T12:00:00Z`, in seconds since 1970.
 fn seconds(date: &str) -> Option<f64> {
     let time = date.parse::<Timestamp>();
-    let time = time.or_else(|_| Ok::<_, jiff::Error>(date.parse::<Date>()?.to_zoned(TimeZone::UTC)?.timestamp()));
+    let time =
+        time.or_else(|_| Ok::<_, jiff::Error>(date.parse::<Date>()?.to_zoned(TimeZone::UTC)?.timestamp()));
     time.ok().map(|time| time.as_second() as f64)
 }
 

@@ -36,7 +36,9 @@ impl Last {
         match self.page() {
             None => Some("the node has not been read yet\n"),
             Some(page) if page.at.elapsed() > most => Some("the last reading of the node is old\n"),
-            Some(page) if page.is_incomplete => Some("NVIDIA's driver hangs, so the last reading is incomplete\n"),
+            Some(page) if page.is_incomplete => {
+                Some("NVIDIA's driver hangs, so the last reading is incomplete\n")
+            }
             Some(_) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! This machine with a stand-in for NVIDIA's library: traffic, processes, events, and a driver that hangs.
 
 use crate::program::{Program, Scratch};
+use crate::prometheus::promtool;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -43,13 +44,14 @@ fn series(text: &str, name: &str) -> Option<f64> {
 fn scrapes_go_on_while_the_driver_hangs_and_it_is_told() {
     let driver = Driver::new("hgx-a100-4");
     let hanging = driver.path("hanging");
-    let mut program =
-        driver.start(&format!("hang-while:2:{hanging}"), &["--kernel-log", "/dev/null"]);
+    let mut program = driver.start(&format!("hang-while:2:{hanging}"), &["--kernel-log", "/dev/null"]);
     program.wait("/readyz", "HTTP/1.1 200");
     let sound = program.get("/metrics", "");
     assert_eq!(series(&sound, "nvtopo_source_success{source=\"nvml\"}"), Some(1.0), "{sound}");
     let last = series(&sound, "nvtopo_snapshot_timestamp_seconds").unwrap();
-    assert!(sound.contains("nvtopo_topology_info{") && sound.contains("nvtopo_nvlink_up{gpu=\"2\",link=\"0\"} 1"));
+    assert!(
+        sound.contains("nvtopo_topology_info{") && sound.contains("nvtopo_nvlink_up{gpu=\"2\",link=\"0\"} 1")
+    );
 
     std::fs::write(&hanging, "").unwrap();
     let begun = Instant::now();
@@ -67,14 +69,20 @@ fn scrapes_go_on_while_the_driver_hangs_and_it_is_told() {
         assert!(begun.elapsed() < Duration::from_secs(120));
         std::thread::sleep(Duration::from_millis(20));
     }
-    println!("not ready {:.1} s after the driver hung; the longest pair of scrapes took {longest:?}", begun.elapsed().as_secs_f64());
+    println!(
+        "not ready {:.1} s after the driver hung; the longest pair of scrapes took {longest:?}",
+        begun.elapsed().as_secs_f64()
+    );
     assert!(longest < Duration::from_secs(2), "{longest:?}");
     let text = program.get("/metrics", "");
     assert_eq!(series(&text, "nvtopo_source_success{source=\"nvml\"}"), Some(0.0), "{text}");
     // The age is that of the last complete reading, and nothing is said to have changed.
     let then = series(&text, "nvtopo_snapshot_timestamp_seconds").unwrap();
     assert!(then >= last && then < last + begun.elapsed().as_secs_f64() + 2.0, "{then} {last}");
-    assert!(!text.contains("nvtopo_topology_info{") && !text.contains("nvtopo_nvlink_up{gpu=\"2\""), "{text}");
+    assert!(
+        !text.contains("nvtopo_topology_info{") && !text.contains("nvtopo_nvlink_up{gpu=\"2\""),
+        "{text}"
+    );
     assert!(text.contains("nvtopo_nvlink_up{gpu=\"1\",link=\"0\"} 1"), "others are told: {text}");
 
     // It answers again.
@@ -112,6 +120,8 @@ fn traffic_events_and_jobs_of_this_machine_are_told() {
     let program = driver.start(&format!("pids:3:{own}"), &["--kernel-log", &log]);
     program.wait("/readyz", "HTTP/1.1 200");
     let text = program.get("/metrics", "");
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(promtool(&["check", "metrics"], body), "");
     // The stand-in counts GPU * 100000 + link * 1000 + field, in KiB.
     let sent = "nvtopo_nvlink_bytes_total{gpu=\"3\",link=\"5\",direction=\"sent\"}";
     assert_eq!(series(&text, sent), Some(f64::from(305_138 * 1024)), "{text}");
@@ -126,7 +136,9 @@ fn traffic_events_and_jobs_of_this_machine_are_told() {
     let address = gpu_address(&text, 3);
     let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
     let events = [
-        format!("NVRM: Xid ({address}): 74, pid='<unknown>', name=<unknown>, NVLink: fatal error detected on link 14(0x0)"),
+        format!(
+            "NVRM: Xid ({address}): 74, pid='<unknown>', name=<unknown>, NVLink: fatal error detected on link 14(0x0)"
+        ),
         format!("NVRM: Xid ({address}): 31, pid={own}, name=python3, channel 0x00000007"),
     ];
     for (number, event) in (2..).zip(&events) {
@@ -140,15 +152,16 @@ fn traffic_events_and_jobs_of_this_machine_are_told() {
     assert!(last.is_some_and(|last| last > 1e9), "{text}");
     // Who sees the host's processes is told the jobs.
     if std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
-        let struck = "nvtopo_event_job_info{gpu=\"3\",event=\"xid\",code=\"74\",kind=\"";
+        let struck = "nvtopo_event_job_info{gpu=\"3\",event=\"xid\",code=\"74\",job_kind=\"";
         assert!(text.contains(struck), "{text}");
-        assert!(text.contains("nvtopo_gpu_job_info{gpu=\"3\",kind=\""));
+        assert!(text.contains("nvtopo_gpu_job_info{gpu=\"3\",job_kind=\""));
         assert!(program.log().contains("xid 74 at "), "{}", program.log());
     }
 }
 
 fn gpu_address(text: &str, gpu: u32) -> String {
-    let line = text.lines().find(|line| line.starts_with(&format!("nvtopo_gpu_info{{gpu=\"{gpu}\","))).unwrap();
+    let line =
+        text.lines().find(|line| line.starts_with(&format!("nvtopo_gpu_info{{gpu=\"{gpu}\","))).unwrap();
     let (_, rest) = line.split_once("pci_bus_id=\"").unwrap();
     rest.split_once('"').unwrap().0.to_owned()
 }

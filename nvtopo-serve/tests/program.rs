@@ -33,10 +33,8 @@ impl Program {
             .spawn()
             .unwrap();
         let mut read = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = read
-            .by_ref()
-            .find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on")))
-            .unwrap();
+        let line =
+            read.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on"))).unwrap();
         let address = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);

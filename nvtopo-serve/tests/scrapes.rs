@@ -51,11 +51,13 @@ fn memory_is_flat_under_many_scrapes() {
     let took = scrape_for(seconds);
     let after = usage(program.pid());
     println!(
-        "{} scrapes in {:.1} s, {} kB each, the longest {:.0} ms; before {before:?}, after {after:?}",
+        "{} scrapes in {:.1} s, {} kB each, the longest {:.0} ms; resident memory {} kB before, {} kB after",
         RATE * seconds,
         took.as_secs_f64(),
         bytes / scrapes as usize / 1000,
-        longest.as_secs_f64() * 1e3
+        longest.as_secs_f64() * 1e3,
+        before.memory,
+        after.memory
     );
     assert!(after.memory < before.memory + 2048, "{before:?} {after:?}");
     assert!(after.threads <= before.threads + 1 && after.files <= before.files + 4, "{before:?} {after:?}");

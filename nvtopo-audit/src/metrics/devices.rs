@@ -3,7 +3,7 @@
 use super::{Family, Sample, alone, gauge, info, value};
 use crate::board;
 use crate::evidence::Evidence;
-use nvtopo::model::{FabricState, NvLinkFar};
+use nvtopo::model::{FabricState, NvLinkFar, Stated};
 
 /// Returns the families of GPUs.
 pub(super) fn gpus(evidence: &Evidence<'_>) -> Vec<Family> {
@@ -27,9 +27,13 @@ pub(super) fn gpus(evidence: &Evidence<'_>) -> Vec<Family> {
             value: 1.0,
         });
         let near = topology.local_nodes(topology.devices()[position]);
-        if let Some(node) = near.known().and_then(|nodes| nodes.iter().next()) {
-            nodes.push(value([("gpu", number.clone())], f64::from(node)));
-        }
+        let node = match near {
+            Stated::Known(nodes) => nodes.iter().next().map(f64::from),
+            // As the kernel writes it.
+            Stated::NotAvailable => Some(-1.0),
+            Stated::Unstated | Stated::Unreadable => None,
+        };
+        nodes.extend(node.map(|node| value([("gpu", number.clone())], node)));
         if let Some(fabric) = gpu.fabric.as_ref().filter(|fabric| fabric.state != FabricState::Unknown) {
             for state in FabricState::ALL.into_iter().filter(|state| *state != FabricState::Unknown) {
                 let labels = [("gpu", number.clone()), ("state", state.word().replace('-', "_"))];
@@ -41,8 +45,12 @@ pub(super) fn gpus(evidence: &Evidence<'_>) -> Vec<Family> {
     let expected = evidence.profile.expect.gpus.or_else(accepted).map(|gpus| alone(gpus as f64));
     vec![
         gauge("nvtopo_gpu_info", "Identity of a GPU", infos),
-        gauge("nvtopo_gpu_numa_node", "NUMA node near a GPU", nodes),
-        gauge("nvtopo_gpus_expected", "GPUs that the profile or the baseline expects", expected.into_iter().collect()),
+        gauge("nvtopo_gpu_numa_node", "NUMA node near a GPU; -1 where the platform has none for it", nodes),
+        gauge(
+            "nvtopo_gpus_expected",
+            "GPUs that the profile or the baseline expects",
+            expected.into_iter().collect(),
+        ),
         gauge(
             "nvtopo_gpu_fabric_state",
             "Registration of a GPU with its NVLink fabric, one series for each state",
@@ -80,7 +88,11 @@ pub(super) fn nvlinks(evidence: &Evidence<'_>) -> Vec<Family> {
     vec![
         gauge("nvtopo_nvlink_up", "Whether an NVLink is active", up),
         gauge("nvtopo_nvlink_peer_info", "Device at the far end of an NVLink", peers),
-        gauge("nvtopo_nvlink_links_expected", "NVLinks that the profile, the board or the baseline gives a GPU", expected),
+        gauge(
+            "nvtopo_nvlink_links_expected",
+            "NVLinks that the profile, the board or the baseline gives a GPU",
+            expected,
+        ),
         gauge(
             "nvtopo_nvlink_speed_bytes_per_second",
             "Line rate of an active NVLink in one direction",

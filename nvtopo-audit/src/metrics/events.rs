@@ -188,8 +188,8 @@ pub(super) fn families(events: &DriverEvents, evidence: &Evidence<'_>) -> Vec<Fa
                 ("gpu", own.gpu.to_string()),
                 ("event", own.kind.word().to_owned()),
                 ("code", own.code.to_string()),
-                ("kind", own.job.kind().to_owned()),
-                ("job", own.job.id().to_owned()),
+                ("job_kind", own.job.kind().to_owned()),
+                ("job_id", own.job.id().to_owned()),
             ];
             (labels, 1.0)
         })

@@ -124,9 +124,9 @@ impl GpuWork {
             let (started, name) = stat(files, &folder)?;
             let job = files.text(&format!("{folder}/cgroup")).known().and_then(|text| Job::of_groups(text));
             let near = machine.near(topology, &gpus);
-            let known = earlier.and_then(|own| own.0.get(&pid)).filter(|own| {
-                own.started == started && own.gpus == gpus
-            });
+            let known = earlier
+                .and_then(|own| own.0.get(&pid))
+                .filter(|own| own.started == started && own.gpus == gpus);
             let threads = near.as_ref().and_then(|near| machine.threads(files, &folder, near, &mut room));
             let memory = match known {
                 Some(own) => own.memory,
@@ -243,7 +243,7 @@ pub(super) fn families(work: &GpuWork) -> Vec<Family> {
     for gpu in gpus {
         let number = || ("gpu", gpu.to_string());
         for job in work.jobs_on(gpu) {
-            jobs.push(info([number(), ("kind", job.kind.to_owned()), ("job", job.id)]));
+            jobs.push(info([number(), ("job_kind", job.kind.to_owned()), ("job_id", job.id)]));
         }
         let own = || work.0.values().filter(|process| process.gpus.contains(&gpu));
         let kinds: [(&mut Vec<_>, fn(&Process) -> Option<Locality>); 2] =

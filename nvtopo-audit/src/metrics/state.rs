@@ -69,11 +69,13 @@ pub(super) fn sources(metrics: &Metrics<'_>) -> Family {
 pub(super) fn pcie_errors(evidence: &Evidence<'_>) -> Family {
     let (topology, pci) = (evidence.topology, Pci::of(evidence));
     let gpus = topology.gpus().filter_map(|gpu| gpu.address);
-    let devices: BTreeSet<PciAddress> =
-        gpus.chain(topology.nics().filter_map(|nic| nic.address)).flat_map(|own| {
+    let devices: BTreeSet<PciAddress> = gpus
+        .chain(topology.nics().filter_map(|nic| nic.address))
+        .flat_map(|own| {
             let above = pci.above(own);
             above.into_iter().chain([own])
-        }).collect();
+        })
+        .collect();
     let mut samples = Vec::new();
     for device in devices {
         for (file, severity, _) in COUNTERS {

@@ -93,7 +93,10 @@ pub(super) fn diagnosis(evidence: &Evidence<'_>) -> Family {
         for code in codes {
             let number = port.number.map(|number| ("port", number.to_string()));
             let labels = [("device", port.device.clone())].into_iter().chain(number);
-            samples.push(Sample { labels: labels.chain([("diagnosis", code.to_owned())]).collect(), value: 1.0 });
+            samples.push(Sample {
+                labels: labels.chain([("diagnosis", code.to_owned())]).collect(),
+                value: 1.0,
+            });
         }
     }
     gauge(

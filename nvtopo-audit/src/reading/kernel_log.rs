@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn events_of_gpus_are_read_in_each_form_of_the_log() {
-        let parse = |line: &str| DriverEvent::parse(line).map(|own| (own.device.to_string(), own.code, own.link, own.pid, own.at));
+        let parse = |line: &str| {
+            DriverEvent::parse(line).map(|own| (own.device.to_string(), own.code, own.link, own.pid, own.at))
+        };
         let at = |bus: &str| format!("0000:{bus}:00.0");
         for (line, expected) in [
             (
@@ -137,14 +139,28 @@ mod tests {
                 "4,1127,52001234,-;NVRM: Xid (PCI:0000:3b:00): 31, pid=207955, name=python3, channel 0x00000007",
                 (at("3b"), 31, None, Some(207_955), Some(52.001_234)),
             ),
-            ("Nov 22 18:29:55 host kernel: NVRM: Xid (0000:01:00): 31, Ch 0000000b", (at("01"), 31, None, None, None)),
-            ("NVRM: Xid (PCI:0000:01:00 GPU-I:05): 43, pid='12', name=x", (at("01"), 43, None, Some(12), None)),
+            (
+                "Nov 22 18:29:55 host kernel: NVRM: Xid (0000:01:00): 31, Ch 0000000b",
+                (at("01"), 31, None, None, None),
+            ),
+            (
+                "NVRM: Xid (PCI:0000:01:00 GPU-I:05): 43, pid='12', name=x",
+                (at("01"), 43, None, Some(12), None),
+            ),
             // A link in the words of another event is none of the GPU's.
-            ("NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus, link 3", (at("01"), 79, None, None, None)),
+            (
+                "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus, link 3",
+                (at("01"), 79, None, None, None),
+            ),
         ] {
             assert_eq!(parse(line), Some(expected), "{line}");
         }
-        for line in ["", "NVRM: Xid error: xyz, invalid", "NVRM: Xid (PCI:0000:zz:00): 79", "NVRM: Xid (PCI:0000:01:00): x"] {
+        for line in [
+            "",
+            "NVRM: Xid error: xyz, invalid",
+            "NVRM: Xid (PCI:0000:zz:00): 79",
+            "NVRM: Xid (PCI:0000:01:00): x",
+        ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }
@@ -152,12 +168,16 @@ mod tests {
     #[test]
     fn events_of_switches_are_told_once() {
         let line = |tail: &str| format!("kernel: [123.5] nvidia-nvswitch0: SXid (PCI:0000:c3:00.0): {tail}");
-        let event = DriverEvent::parse(&line("24007, Fatal, Link 30 sourcetrack timeout error (First)")).unwrap();
+        let event =
+            DriverEvent::parse(&line("24007, Fatal, Link 30 sourcetrack timeout error (First)")).unwrap();
         assert_eq!((event.kind, event.code, event.link), (DriverEventKind::Sxid, 24_007, Some(30)));
         assert_eq!((event.is_fatal, event.at), (Some(true), Some(123.5)));
         let event = DriverEvent::parse(&line("20009, Non-fatal, Link 28 RX Short Error Rate")).unwrap();
         assert_eq!((event.link, event.is_fatal), (Some(28), Some(false)));
-        assert_eq!(DriverEvent::parse(&line("24007, Severity 1 Engine instance 30 Sub-engine instance 00")), None);
+        assert_eq!(
+            DriverEvent::parse(&line("24007, Severity 1 Engine instance 30 Sub-engine instance 00")),
+            None
+        );
         assert_eq!(DriverEvent::parse(&line("24007, Data {0x00000000, 0x00000000}")), None);
         assert_eq!(DriverEvent::parse(&line("garbled, Fatal")), None);
     }

@@ -14,8 +14,11 @@ const MAX_LINKS: usize = 65_536;
 
 pub(crate) fn ends(evidence: &Evidence<'_>) -> Ends {
     let mut ends = Ends::new();
-    let far: BTreeMap<(u32, u32), u32> =
-        evidence.nvlink_counters.iter().filter_map(|own| Some(((own.gpu, own.link), own.far_link?))).collect();
+    let far: BTreeMap<(u32, u32), u32> = evidence
+        .nvlink_counters
+        .iter()
+        .filter_map(|own| Some(((own.gpu, own.link), own.far_link?)))
+        .collect();
     for gpu in evidence.topology.gpus() {
         for port in &gpu.nvlinks {
             if let (NvLinkFar::Switch(Some(switch)), Some(number)) =

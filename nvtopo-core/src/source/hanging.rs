@@ -27,10 +27,7 @@ pub struct DriverCalls {
 /// assert_eq!((calls.given_up, calls.hanging), (0, 0));
 /// ```
 pub fn driver_calls() -> DriverCalls {
-    DriverCalls {
-        given_up: GIVEN_UP.load(Ordering::Relaxed),
-        hanging: HANGING.load(Ordering::Relaxed),
-    }
+    DriverCalls { given_up: GIVEN_UP.load(Ordering::Relaxed), hanging: HANGING.load(Ordering::Relaxed) }
 }
 
 const RUNNING: u8 = 0;

@@ -87,7 +87,8 @@ impl Live {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn nvlink_counters(&self) -> Result<Vec<NvLinkCounters>> {
-        nvml::count(self.nvml.as_deref(), self.timeout).map_err(|error| not_told(error, "NVLinks are counted"))
+        nvml::count(self.nvml.as_deref(), self.timeout)
+            .map_err(|error| not_told(error, "NVLinks are counted"))
     }
 
     /// Reads the processes that compute on this machine's GPUs, by GPU. A GPU that does not answer, or hangs, has none here.

@@ -63,3 +63,10 @@ pub struct GpuProcess {
     /// The number of the process on the host, outside of all containers.
     pub pid: u32,
 }
+
+impl GpuProcess {
+    /// Creates a process by the numbers of its GPU and its own.
+    pub const fn new(gpu: u32, pid: u32) -> Self {
+        Self { gpu, pid }
+    }
+}
