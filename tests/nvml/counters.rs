@@ -2,9 +2,14 @@
 
 use super::{COUNTERS, Machine, TIMEOUT, stand_in};
 use nvtopo::Result;
-use nvtopo::source::NvLinkCounters;
+use nvtopo::source::{GpuProcess, NvLinkCounters};
 use serde_json::{Value, json};
 use std::path::Path;
+
+/// Formats the processes as a child writes them.
+pub(crate) fn processes_to_text(processes: Result<Vec<GpuProcess>>) -> String {
+    json!(processes.unwrap().iter().map(|own| [own.gpu, own.pid]).collect::<Vec<_>>()).to_string()
+}
 
 /// Formats the counters as a child writes them.
 pub(crate) fn to_text(counters: Result<Vec<NvLinkCounters>>) -> String {
@@ -13,6 +18,7 @@ pub(crate) fn to_text(counters: Result<Vec<NvLinkCounters>>) -> String {
             "gpu": own.gpu,
             "uuid": own.uuid.map(|uuid| uuid.to_string()),
             "link": own.link,
+            "far": own.far_link,
             "old": [own.replays, own.recoveries, own.crc_flit, own.crc_data],
             "new": [
                 own.malformed_packets, own.buffer_overruns, own.receive_errors, own.remote_errors,
@@ -89,6 +95,32 @@ fn a_gpu_that_does_not_answer_loses_only_its_own() {
     let counters = count_by(&machine, &older, "");
     assert_eq!(counters.as_array().unwrap().len(), 8 * 18);
     assert_eq!(counters[0]["bytes"], json!([null, null]));
+}
+
+#[test]
+fn the_far_end_of_a_link_that_is_up_is_numbered() {
+    let far = |faults: &str| -> Vec<Value> {
+        count("dgx-1-v100", faults).as_array().unwrap().iter().map(|own| own["far"].clone()).collect()
+    };
+    let (whole, broken) = (far(""), far("down:0:0"));
+    assert!(
+        whole.len() == 48 && whole.iter().all(|own| own.as_u64().is_some_and(|link| link < 6)),
+        "{whole:?}"
+    );
+    // The link is down at both of its ends.
+    assert_eq!(broken.iter().filter(|own| own.is_null()).count(), 2, "{broken:?}");
+    assert!(far("unsupported:field-146").iter().all(Value::is_null));
+}
+
+#[test]
+fn processes_on_gpus_are_told_of_those_that_answer() {
+    let machine = Machine::new("hgx-a100-4");
+    let processes = |faults: &str| -> Value {
+        let more = [(COUNTERS, "processes"), (TIMEOUT, "1000")];
+        serde_json::from_slice(&machine.ask(&stand_in(), faults, &more)).unwrap()
+    };
+    assert_eq!(processes("pids:1:17+18,pids:3:17,hang:0"), json!([[1, 17], [1, 18], [3, 17]]));
+    assert_eq!(processes(""), json!([]));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::time::Duration;
 const ROOT: &str = "NVTOPO_TEST_ROOT";
 const LIBRARY: &str = "NVTOPO_TEST_LIBRARY";
 const OUT: &str = "NVTOPO_TEST_OUT";
-/// Set where the child reads the counters, and not the machine.
+/// Set where the child reads the counters, or the processes by that word, and not the machine.
 const COUNTERS: &str = "NVTOPO_TEST_COUNTERS";
 /// The timeout of a child in milliseconds.
 const TIMEOUT: &str = "NVTOPO_TEST_TIMEOUT";
@@ -35,13 +35,14 @@ fn child() {
     let timeout = std::env::var(TIMEOUT).map_or(3000, |milliseconds| milliseconds.parse().unwrap());
     let timeout = Duration::from_millis(timeout);
     let live = Live::default().with_root(root).with_nvml(library).with_timeout(timeout);
-    let text = match std::env::var_os(COUNTERS) {
-        None => {
+    let text = match std::env::var(COUNTERS).as_deref() {
+        Err(_) => {
             let found = live.read().unwrap();
             snapshot::check(&live, &found);
             found.to_json()
         }
-        Some(_) => counters::to_text(live.nvlink_counters()),
+        Ok("processes") => counters::processes_to_text(live.gpu_processes()),
+        Ok(_) => counters::to_text(live.nvlink_counters()),
     };
     std::fs::write(out, text).unwrap();
 }

@@ -179,7 +179,7 @@ pub(super) fn families(events: &DriverEvents, evidence: &Evidence<'_>) -> Vec<Fa
         counts[place].push(Sample { labels, value: count.number as f64 });
     }
     let [xids, sxids] = counts;
-    let [last_xids, last_sxids] = times;
+    let [of_gpus, of_switches] = times;
     let struck: BTreeMap<Vec<(&'static str, String)>, f64> = events
         .jobs
         .iter()
@@ -198,8 +198,8 @@ pub(super) fn families(events: &DriverEvents, evidence: &Evidence<'_>) -> Vec<Fa
     vec![
         counter("nvtopo_xid_events", "Xid events of a GPU in the kernel's log", xids),
         counter("nvtopo_sxid_events", "SXid events of an NVSwitch in the kernel's log", sxids),
-        gauge("nvtopo_xid_last_timestamp_seconds", "Unix time of the last such Xid event", last_xids),
-        gauge("nvtopo_sxid_last_timestamp_seconds", "Unix time of the last such SXid event", last_sxids),
+        gauge("nvtopo_xid_last_timestamp_seconds", "Unix time of the last such Xid event", of_gpus),
+        gauge("nvtopo_sxid_last_timestamp_seconds", "Unix time of the last such SXid event", of_switches),
         gauge("nvtopo_event_job_info", "Jobs that an event of the last hour struck", struck.collect()),
     ]
 }

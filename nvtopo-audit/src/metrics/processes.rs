@@ -130,7 +130,7 @@ impl GpuWork {
             let threads = near.as_ref().and_then(|near| machine.threads(files, &folder, near, &mut room));
             let memory = match known {
                 Some(own) => own.memory,
-                None => near.as_ref().and_then(|near| machine.memory(files, &folder, near)),
+                None => near.as_ref().and_then(|near| memory(files, &folder, near)),
             };
             let job = job.unwrap_or(Job { kind: "process", id: name });
             Some((pid, Process { gpus, started, job, threads, memory }))
@@ -209,19 +209,19 @@ impl Places {
         }
         (count != Locality::default()).then_some(count)
     }
+}
 
-    /// Counts the memory by NUMA node.
-    fn memory(&self, files: &Files, folder: &str, near: &NodeSet) -> Option<Locality> {
-        let Stated::Known(text) = files.long_text(&format!("{folder}/numa_maps"), LONGEST_MAPS) else {
-            return None;
-        };
-        let mut bytes = Locality::default();
-        for (node, own) in text.lines().filter_map(pages).flatten() {
-            let sum = if near.contains(node) { &mut bytes.near } else { &mut bytes.far };
-            *sum = sum.saturating_add(own);
-        }
-        (bytes != Locality::default()).then_some(bytes)
+/// Counts the memory by NUMA node.
+fn memory(files: &Files, folder: &str, near: &NodeSet) -> Option<Locality> {
+    let Stated::Known(text) = files.long_text(&format!("{folder}/numa_maps"), LONGEST_MAPS) else {
+        return None;
+    };
+    let mut bytes = Locality::default();
+    for (node, own) in text.lines().filter_map(pages).flatten() {
+        let sum = if near.contains(node) { &mut bytes.near } else { &mut bytes.far };
+        *sum = sum.saturating_add(own);
     }
+    (bytes != Locality::default()).then_some(bytes)
 }
 
 /// Reads a mapping: `7f… default anon=12 dirty=12 N0=8 N1=4 kernelpagesize_kB=4`. Returns the bytes on each node. `None`: it
@@ -236,6 +236,9 @@ fn pages(line: &str) -> Option<Vec<(u32, u64)>> {
     Some(nodes.collect())
 }
 
+/// The number of things that a process has. `None`: unknown.
+type OfProcess = fn(&Process) -> Option<Locality>;
+
 /// Returns the families of the work on GPUs.
 pub(super) fn families(work: &GpuWork) -> Vec<Family> {
     let gpus: BTreeSet<u32> = work.0.values().flat_map(|process| process.gpus.iter().copied()).collect();
@@ -246,7 +249,7 @@ pub(super) fn families(work: &GpuWork) -> Vec<Family> {
             jobs.push(info([number(), ("job_kind", job.kind.to_owned()), ("job_id", job.id)]));
         }
         let own = || work.0.values().filter(|process| process.gpus.contains(&gpu));
-        let kinds: [(&mut Vec<_>, fn(&Process) -> Option<Locality>); 2] =
+        let kinds: [(&mut Vec<_>, OfProcess); 2] =
             [(&mut threads, |process| process.threads), (&mut memory, |process| process.memory)];
         for (samples, of) in kinds {
             // A sum with an unknown part is unknown.

@@ -178,10 +178,10 @@ pub(super) fn baseline(metrics: &Metrics<'_>) -> Vec<Family> {
     if let Some(baseline) = evidence.baseline.filter(|_| !metrics.driver_hangs) {
         for kind in DriftKind::ALL.iter().filter(|kind| is_told(baseline, **kind)) {
             let own = || evidence.drift().iter().filter(|drift| drift.kind == *kind);
-            let changed = own().filter(|drift| !drift.is_unknown).count();
-            if changed > 0 || own().next().is_none() {
+            let count = own().filter(|drift| !drift.is_unknown).count();
+            if count > 0 || own().next().is_none() {
                 let words = [("kind", kind.word()), ("severity", kind.severity().word())];
-                changes.push(value(words.map(|(name, word)| (name, word.to_owned())), changed as f64));
+                changes.push(value(words.map(|(name, word)| (name, word.to_owned())), count as f64));
             }
         }
     }

@@ -11,8 +11,11 @@ use nvtopo::CpuSet;
 use nvtopo::source::NvLinkCounters;
 use std::collections::BTreeMap;
 
+/// The counter that a value is read of. `None`: not told.
+type Counter = fn(&NvLinkCounters) -> Option<u64>;
+
 /// The directions of traffic, with the counter of each.
-const DIRECTIONS: [(&str, fn(&NvLinkCounters) -> Option<u64>); 2] =
+const DIRECTIONS: [(&str, Counter); 2] =
     [("sent", |own| own.sent_bytes), ("received", |own| own.received_bytes)];
 
 /// Returns the families of NVLinks and of the groups that they make.
@@ -70,12 +73,7 @@ fn groups(evidence: &Evidence<'_>) -> (Vec<Sample>, Vec<Sample>) {
 }
 
 /// Returns the growth of a counter over all links of some GPUs. `None`: one of them is not known in both readings.
-fn sum(
-    now: &[NvLinkCounters],
-    then: &[NvLinkCounters],
-    gpus: &CpuSet,
-    count: fn(&NvLinkCounters) -> Option<u64>,
-) -> Option<u64> {
+fn sum(now: &[NvLinkCounters], then: &[NvLinkCounters], gpus: &CpuSet, count: Counter) -> Option<u64> {
     let before: BTreeMap<(u32, u32), u64> =
         then.iter().filter_map(|own| Some(((own.gpu, own.link), count(own)?))).collect();
     if !gpus.iter().all(|gpu| now.iter().any(|own| own.gpu == gpu)) {
