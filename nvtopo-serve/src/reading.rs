@@ -209,3 +209,23 @@ fn seconds_now() -> f64 {
 fn today() -> String {
     jiff::Timestamp::now().to_string().chars().take(10).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flaw_of_the_last_reading_is_told() {
+        let (last, most) = (Last::default(), Duration::from_secs(60));
+        assert!(last.flaw(most).is_some_and(|flaw| flaw.contains("not been read yet")));
+        let page = |seconds: u64, is_incomplete: bool| {
+            let at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            last.put(Page { open_metrics: String::new(), classic: String::new(), at, is_incomplete });
+            last.flaw(most)
+        };
+        assert_eq!(page(59, false), None);
+        assert!(page(59, true).is_some_and(|flaw| flaw.contains("driver hangs")));
+        // A reader that hangs itself leaves a reading that grows old.
+        assert!(page(61, true).is_some_and(|flaw| flaw.contains("is old")));
+    }
+}
