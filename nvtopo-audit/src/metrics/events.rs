@@ -37,7 +37,7 @@ pub struct DriverEvents {
     pub(super) is_read: Option<bool>,
 }
 
-/// What is counted together: kind, device, number, link.
+/// The facts by which events are counted together: kind, device, number, link.
 type Key = (DriverEventKind, PciAddress, u32, Option<u32>);
 
 #[derive(Clone, Copy, Debug, Default)]
