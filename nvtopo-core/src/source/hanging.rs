@@ -15,7 +15,7 @@ static GIVEN_UP: AtomicUsize = AtomicUsize::new(0);
 pub struct DriverCalls {
     /// The calls that were given up so far. A reading during which it grows lacks what these calls would have told.
     pub given_up: usize,
-    /// Those among them that have not returned since. With 64 of them the driver counts as failed, and is not asked until some
+    /// The number of them that have not returned since. With 64 of them the driver counts as failed, and is not asked until some
     /// return.
     pub hanging: usize,
 }
