@@ -501,10 +501,10 @@ fn unknown_facts_are_left_out_where_nccl_asks_the_machine() {
 #[test]
 fn adapters_of_one_name_have_names_of_their_own() {
     let machine = |names: &[&str]| {
-        let nets: String = names
-            .iter()
-            .map(|name| format!("<net name=\"{name}\" dev=\"0\" speed=\"100000\" port=\"1\" guid=\"0x1\"/>"))
-            .collect();
+        let net = |name: &&str| {
+            format!("<net name=\"{name}\" dev=\"0\" speed=\"100000\" port=\"1\" guid=\"0x1\"/>")
+        };
+        let nets = names.iter().map(net).collect::<Vec<_>>().concat();
         let file = format!("<system version=\"1\"><cpu numaid=\"0\"><nic>{nets}</nic></cpu></system>");
         Topology::parse("nets", file.as_bytes()).unwrap()
     };
