@@ -40,8 +40,8 @@ test-python:
 test-free-threaded PYTHON:
     PYTHON={{PYTHON}} sh tests/python/run.sh target/free-threaded-venv
 
-# Opens the pages of `nvtopo draw` in a browser: clicks, keys, search, widths, and where every text lies. Skipped where no
-# Chromium is.
+# Opens the pages of `nvtopo draw` and `nvtopo report` in a browser: clicks, keys, search, widths, where every text lies, and
+# paper. Skipped where no Chromium is.
 test-browser:
     cargo build --quiet --package nvtopo-cli
     sh tests/browser/run.sh target/debug/nvtopo

@@ -156,6 +156,7 @@ fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
         "nvtopo-draw/src",
         "nvtopo-k8s/src",
         "nvtopo-audit/src",
+        "nvtopo-report/src",
         "nvtopo-serve/src",
         "nvtopo-simulate/src",
         "nvtopo-validate/src",
@@ -177,6 +178,7 @@ fn the_core_never_prints_and_never_reads_the_environment() {
         "nvtopo-audit/src",
         "nvtopo-draw/src",
         "nvtopo-k8s/src",
+        "nvtopo-report/src",
         "nvtopo-simulate/src",
         "nvtopo-validate/src",
     ];
@@ -197,6 +199,7 @@ fn files_say_what_they_are_and_stay_small() {
         "nvtopo-draw/tests",
         "nvtopo-k8s/src",
         "nvtopo-audit",
+        "nvtopo-report",
         "nvtopo-serve",
         "nvtopo-simulate/src",
         "nvtopo-validate",

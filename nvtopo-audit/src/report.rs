@@ -1,7 +1,14 @@
 //! [`Report`]: the verdicts of an audit.
 
+use crate::check::Check;
 use crate::finding::{Finding, Severity, Status};
 use nvtopo::Topology;
+
+/// The most steps of [`Report::first_steps`].
+const FIRST_STEPS: usize = 3;
+
+/// The most subjects that are listed one by one.
+const MOST_LISTED: usize = 8;
 
 /// The verdicts of an audit.
 #[derive(Clone, Debug)]
@@ -42,8 +49,87 @@ impl Report {
         self.findings.iter().map(Finding::effective).max().unwrap_or(Status::NotApplicable)
     }
 
+    /// Returns the numbers of findings of each status in one line.
+    pub fn headline(&self) -> String {
+        let count = |status| self.count(status);
+        format!(
+            "{} failed, {} to look at, {} unknown, {} passed, {} not applicable",
+            count(Status::Fail),
+            count(Status::Warn),
+            count(Status::Unknown),
+            count(Status::Pass),
+            count(Status::NotApplicable)
+        )
+    }
+
+    /// Returns the failures whose remedies come first, at most three and one of each check. Empty: nothing failed.
+    pub fn first_steps(&self) -> Vec<&Finding> {
+        let mut steps: Vec<&Finding> = Vec::new();
+        for finding in self.of_status(Status::Fail) {
+            if steps.len() < FIRST_STEPS && steps.iter().all(|other| other.check != finding.check) {
+                steps.push(finding);
+            }
+        }
+        steps
+    }
+
+    /// Returns the findings in groups that say the same of several subjects, the worst first.
+    ///
+    /// ```
+    /// use nvtopo::source::{Contents, Locator};
+    ///
+    /// let node = Contents::open(&[Locator::Preset("dgx-h100".to_owned())])?;
+    /// let report = nvtopo_audit::Audit::of(&node).only(["nvlink-symmetry"]).run()?;
+    /// let groups = report.groups();
+    /// assert_eq!(groups[0].subjects(), "NVIDIA H100 80GB HBM3");
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn groups(&self) -> Vec<FindingGroup<'_>> {
+        let key = |finding: &Finding| (finding.check, finding.effective());
+        let same = |a: &Finding, b: &Finding| key(a) == key(b) && a.text == b.text && a.waived == b.waived;
+        self.findings.chunk_by(same).filter_map(FindingGroup::of).collect()
+    }
+
     /// Returns the number of failed findings of checks of a severity or a worse one.
     pub fn failures(&self, least: Severity) -> usize {
         self.of_status(Status::Fail).filter(|finding| finding.check.severity <= least).count()
+    }
+}
+
+/// Findings of one check that say the same of several subjects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FindingGroup<'a> {
+    /// The check.
+    pub check: &'static Check,
+    /// The status that counts: accepted findings pass.
+    pub status: Status,
+    /// The evidence and, where they differ, the expectation, in one sentence.
+    pub text: &'a str,
+    /// The reason why they are accepted.
+    pub waived: Option<&'a str>,
+    findings: &'a [Finding],
+}
+
+impl<'a> FindingGroup<'a> {
+    fn of(findings: &'a [Finding]) -> Option<Self> {
+        let first = findings.first()?;
+        let (status, waived) = (first.effective(), first.waived.as_deref());
+        Some(Self { check: first.check, status, text: &first.text, waived, findings })
+    }
+
+    /// Returns the findings.
+    pub fn findings(&self) -> &'a [Finding] {
+        self.findings
+    }
+
+    /// Returns the subjects as a list, the middle left out of many.
+    pub fn subjects(&self) -> String {
+        match self.findings {
+            [first, .., last] if self.findings.len() > MOST_LISTED => {
+                format!("{} … {} ({} in all)", first.subject, last.subject, self.findings.len())
+            }
+            _ => self.findings.iter().map(|own| own.subject.as_str()).collect::<Vec<_>>().join(", "),
+        }
     }
 }

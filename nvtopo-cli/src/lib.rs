@@ -64,6 +64,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Run(args) => return commands::run(&args),
         Command::Diff(args) => return Ok(commands::diff(&args)?),
         Command::Audit(args) => return Ok(commands::audit(&args)?),
+        Command::Report(args) => commands::report(&args),
         Command::Baseline(args) => commands::baseline(&args),
         Command::Fleet(args) => commands::fleet(&args),
         Command::Validate(args) => return commands::validate(&args),

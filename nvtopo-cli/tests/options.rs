@@ -11,7 +11,7 @@ mod support;
 #[path = "options/validate.rs"]
 mod validate;
 
-use audit::audit_trial;
+use audit::{audit_trial, report_trial};
 use fleet::{baseline_trial, fleet_trial};
 use kubernetes::k8s_trial;
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     ("audit", "color"),
     ("baseline", "color"),
     ("fleet", "color"),
+    ("report", "color"),
     ("validate", "color"),
     ("compare", "color"),
     ("completions", "color"),
@@ -57,6 +58,7 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     ("audit", "quiet"),
     ("baseline", "quiet"),
     ("fleet", "quiet"),
+    ("report", "quiet"),
     ("draw", "quiet"),
     ("presets", "quiet"),
     ("ranks", "quiet"),
@@ -98,6 +100,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
     }
     match command {
         "audit" => return audit_trial(option),
+        "report" => return report_trial(option),
         "baseline" => return baseline_trial(option),
         "fleet" => return fleet_trial(option),
         "validate" => return validate_trial(option),

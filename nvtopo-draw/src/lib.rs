@@ -1,12 +1,12 @@
 //! Answers for people: tables as text, and pictures. What they show is computed by the core, which has the formats for programs.
 
-mod html;
+pub mod html;
 mod picture;
 mod places;
 mod png;
 pub mod svg;
 pub mod text;
-mod words;
+pub mod words;
 
 use nvtopo::diff::Diff;
 use nvtopo::render::json;

@@ -79,6 +79,7 @@ pub struct Picture<'a> {
     placement: Option<&'a Placement>,
     theme: Theme,
     scale: f32,
+    bare: bool,
 }
 
 impl<'a> Picture<'a> {
@@ -87,7 +88,7 @@ impl<'a> Picture<'a> {
 
     /// Creates the picture of a machine, in the colours that its viewer prefers.
     pub const fn new(topology: &'a Topology) -> Self {
-        Self { topology, placement: None, theme: Theme::Auto, scale: 1.0 }
+        Self { topology, placement: None, theme: Theme::Auto, scale: 1.0, bare: false }
     }
 
     /// Highlights what was chosen.
@@ -111,9 +112,17 @@ impl<'a> Picture<'a> {
         self
     }
 
+    /// Draws devices and links alone in SVG and PNG: a document around the picture has the machine's name, the matrix, the
+    /// placement and the notes.
+    #[must_use]
+    pub const fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
     /// Draws it as SVG.
     pub fn svg(&self) -> String {
-        svg::picture(self.topology, self.placement, self.theme)
+        svg::picture(self.topology, self.placement, self.theme, self.bare)
     }
 
     /// Draws it as a page that needs no network: what links carry, the matrix of paths, and what belongs to the GPUs that one

@@ -31,7 +31,7 @@ pub(crate) fn short(mut name: String) -> String {
 }
 
 /// Returns the name of the machine.
-pub(crate) fn machine_name(topology: &Topology) -> String {
+pub fn machine_name(topology: &Topology) -> String {
     match (&topology.machine().product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
         (None, Origin::Preset(preset)) => format!("preset {preset}"),
@@ -41,7 +41,7 @@ pub(crate) fn machine_name(topology: &Topology) -> String {
 }
 
 /// Returns the numbers of its devices, nodes and CPUs, and its driver.
-pub(crate) fn machine_facts(topology: &Topology) -> String {
+pub fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
     let (nodes, cpus) = (topology.numa_nodes().count(), topology.cpus().len());
     // A source may list those near devices alone.
@@ -70,7 +70,7 @@ fn known(count: usize, what: &str) -> String {
 }
 
 /// Returns the CPUs that may be used, where these are not all.
-pub(crate) fn allowed(topology: &Topology) -> Option<String> {
+pub fn allowed(topology: &Topology) -> Option<String> {
     let allowed = topology.machine().allowed_cpus.as_ref()?;
     let all = topology.cpus();
     let (may, count) = (allowed.len(), all.len());
@@ -141,7 +141,7 @@ pub(crate) fn empty(topology: &Topology, empty: &Empty) -> (String, String) {
 }
 
 /// Returns the memory of a GPU, and the NUMA node that it is.
-pub(crate) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
+pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
     let node = memory_node(topology, gpu);
     let size = gpu.memory.or_else(|| node.and_then(|node| node.memory));
     let number = node.map(|node| node.os_index).or_else(|| gpu.memory_node.known().copied());
@@ -150,7 +150,7 @@ pub(crate) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
 }
 
 /// Returns the rate of a NIC.
-pub(crate) fn nic_rate(nic: &Nic) -> String {
+pub fn nic_rate(nic: &Nic) -> String {
     match (nic.rate, nic.measured) {
         (Some(rate), Some(measured)) => format!("{rate}, {measured} measured"),
         (None, Some(measured)) => format!("{measured} measured"),
@@ -159,7 +159,7 @@ pub(crate) fn nic_rate(nic: &Nic) -> String {
 }
 
 /// Returns the faults of the GPU at a position.
-pub(crate) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
+pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
     let mut marks: Vec<String> =
         gpu.unusable.iter().map(|why| short(format!("cannot be used: {why}"))).collect();
     let divided = gpu.mig.is_some_and(|mig| mig.current);
@@ -176,7 +176,7 @@ pub(crate) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<St
 }
 
 /// Returns the faults of a NIC.
-pub(crate) fn nic_marks(nic: &Nic) -> Vec<String> {
+pub fn nic_marks(nic: &Nic) -> Vec<String> {
     let state = nic.state.filter(|state| *state != PortState::Active);
     state.map(|state| state.word().to_owned()).into_iter().chain(link_marks(&nic.pci, true)).collect()
 }
@@ -192,14 +192,14 @@ pub(crate) fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
 }
 
 /// Returns the names of GPUs as a list: `GPU0-3,6`.
-pub(crate) fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
+pub fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
     let indices: NodeSet =
         gpus.iter().filter_map(|gpu| topology.gpus().nth(*gpu)).map(|gpu| gpu.index).collect();
     format!("GPU{indices}")
 }
 
 /// Returns the shape of an NVLink group, and the links and rate of a pair.
-pub(crate) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
+pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
     let pairs = group.gpus.iter().enumerate().flat_map(|(index, &a)| {
         group.gpus[index + 1..]
             .iter()
@@ -221,7 +221,7 @@ pub(crate) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
 
 /// Returns the NVLinks that the pairs of GPUs do not show: all of a GPU without a group, and those of others that are down.
 /// GPUs with equal facts are grouped.
-pub(crate) fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
+pub fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
     let mut told: Vec<(Vec<usize>, String)> = Vec::new();
     for group in topology.nvlink_groups() {
         for &position in &group.gpus {
@@ -269,7 +269,7 @@ pub(crate) fn rate_words(rate: Option<Rate>) -> String {
 }
 
 /// Returns the links of GPUs to CPUs by NVLink-C2C or NVLink, each with a description.
-pub(crate) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
+pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     let gpus = (0..topology.gpus().len()).flat_map(|gpu| {
         let links = topology.links_of(topology.devices()[gpu]);
         links.filter_map(move |(far, link)| {
@@ -294,7 +294,7 @@ pub(crate) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
 }
 
 /// Returns the meaning of a path class.
-pub(crate) fn meaning(path: PathType) -> &'static str {
+pub fn meaning(path: PathType) -> &'static str {
     match path {
         PathType::Loc => "itself",
         PathType::Nvl => "NVLink",
@@ -312,7 +312,7 @@ pub(crate) fn meaning(path: PathType) -> &'static str {
 }
 
 /// Returns the NVLink counts and path classes that occur, each with its cell of the matrix and its meaning.
-pub(crate) fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
+pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
     let devices = topology.devices().len();
     let mut kinds: BTreeMap<(bool, Option<PathType>, u16), Vec<Option<Rate>>> = BTreeMap::new();
     for gpu in 0..topology.gpus().len() {
@@ -351,11 +351,11 @@ pub(crate) fn most_nvlinks(topology: &Topology) -> u16 {
 }
 
 /// The last line about a machine without GPUs: the next steps.
-pub(crate) const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
+pub const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
                                  prints there, or a known one: nvtopo show --from preset:dgx-h100 (nvtopo presets lists all)";
 
 /// Returns the models of the GPUs, each with its GPUs.
-pub(crate) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
+pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {
         let model = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone());
@@ -369,7 +369,7 @@ pub(crate) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, St
 }
 
 /// Returns the notes, the most urgent kinds first: driver, damage, conflicts, unknown facts, conclusions.
-pub(crate) fn notes(topology: &Topology) -> Vec<&Note> {
+pub fn notes(topology: &Topology) -> Vec<&Note> {
     let mut notes: Vec<&Note> = topology.notes().iter().collect();
     notes.sort_by_key(|note| match note.kind() {
         NoteKind::Driver => 0,
@@ -383,7 +383,7 @@ pub(crate) fn notes(topology: &Topology) -> Vec<&Note> {
 
 /// Returns the NVLink groups of several GPUs, and the GPUs outside of them with the reason, without those of [`own_links`]
 /// and [`cpu_links`].
-pub(crate) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
+pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
     let own = own_links(topology);

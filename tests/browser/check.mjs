@@ -1,4 +1,5 @@
-// Opens the pages of `nvtopo draw` in a browser: clicks, keys, search, colours, widths, and where every text lies.
+// Opens the pages of `nvtopo draw` in a browser: clicks, keys, search, colours, widths, and where every text lies. Those of
+// `nvtopo report` (report-*.html) are also printed.
 //
 //   node tests/browser/check.mjs PLAYWRIGHT CHROMIUM FOLDER [PICTURES]
 //
@@ -128,7 +129,56 @@ async function use(page, file) {
   await page.locator("#theme").click();
 }
 
+// A report: it needs no script, its contents lead to its sections, and on paper nothing is cut or closed.
+async function read(page, file) {
+  expect(await page.evaluate(() => document.scripts.length) === 0, `${file}: no scripts`);
+  for (const link of await page.locator("nav a").all()) {
+    const anchor = await link.getAttribute("href");
+    expect(await page.locator(anchor).count() === 1, `${file}: ${anchor}`);
+    await link.click();
+    expect(await page.locator(anchor).isVisible(), `${file}: ${anchor} is seen`);
+  }
+  const closed = page.locator("details").first();
+  if (await closed.count()) {
+    await closed.locator("summary").focus();
+    await page.keyboard.press("Enter");
+    expect(await closed.locator("table").isVisible(), `${file}: keys open a list`);
+    await page.keyboard.press("Enter");
+  }
+}
+
+// The room of A4 within the margins of the page, in pixels.
+const PAPER = { width: 688, height: 1017 };
+
+async function print(file) {
+  const page = await open(file, "dark", PAPER.width);
+  await page.setViewportSize(PAPER);
+  await page.emulateMedia({ media: "print" });
+  const wrong = await page.evaluate((width) => {
+    const said = (node) => `'${node.textContent.slice(0, 40)}'`;
+    const wrong = [];
+    for (const node of document.querySelectorAll("table, svg, h1, li, p")) {
+      if (node.closest("svg") && node.tagName !== "svg") continue;
+      const area = node.getBoundingClientRect();
+      if (area.right > width + 1) wrong.push(`${node.tagName} ${said(node)} is ${Math.round(area.right)} pixels wide on paper`);
+    }
+    for (const cell of document.querySelectorAll(".list td, .list th, .cells td")) {
+      if (cell.scrollWidth > cell.clientWidth + 2) wrong.push(`${said(cell)} is cut on paper`);
+    }
+    for (const list of document.querySelectorAll("details")) {
+      if (!list.querySelector("table").getBoundingClientRect().height) wrong.push(`${said(list)} is closed on paper`);
+    }
+    if (getComputedStyle(document.body).backgroundColor !== "rgb(255, 255, 255)") wrong.push("dark on paper");
+    return wrong;
+  }, PAPER.width);
+  wrong.forEach((words) => expect(false, `${file}: ${words}`));
+  checks += 1;
+  if (shots) await page.pdf({ path: join(shots, `${file.slice(0, -5)}.pdf`), format: "A4" });
+  await page.close();
+}
+
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".html")).sort()) {
+  const is_report = file.startsWith("report-");
   const size = readFileSync(join(folder, file)).length;
   expect(size < 1_000_000, `${file} has ${size} bytes`);
   for (const [scheme, width] of [["light", 1600], ["dark", 1600], ["light", 360], ["dark", 360]]) {
@@ -136,9 +186,12 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith(".html")).
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     expect(wide <= width, `${file}: ${wide} pixels wide at ${width}`);
     if (shots) await page.screenshot({ path: join(shots, `${file.slice(0, -5)}-${scheme}-${width}.png`), fullPage: true });
-    if (scheme === "light") await use(page, `${file} at ${width}`);
+    const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    expect((background === "rgb(255, 255, 255)") === (scheme === "light"), `${file}: ${background} in ${scheme}`);
+    if (scheme === "light") await (is_report ? read : use)(page, `${file} at ${width}`);
     await page.close();
   }
+  if (is_report) await print(file);
 }
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".svg")).sort()) {
   const page = await open(file, "light", 1300);

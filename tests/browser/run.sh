@@ -1,5 +1,5 @@
 #!/bin/sh
-# Opens the pages of `nvtopo draw` in Chromium, by Playwright: check.mjs says what is looked at. Skipped where no Chromium, node or
+# Opens the pages of `nvtopo draw` and `nvtopo report` in Chromium, by Playwright: check.mjs says what is looked at. Skipped where no Chromium, node or
 # npm is. The pictures of the screen, to be looked at, lie in target/browser/screens.
 #
 # Usage: tests/browser/run.sh COMMAND, the command nvtopo as built
@@ -39,6 +39,13 @@ draw hwloc --from "$root/tests/data/hwloc-xml/llnl-coral-lassen.xml" --gpus 3
 for machine in rack irregular faults; do
     python3 "$root/tests/browser/machines.py" "$machine" >"$folder/pages/$machine.json"
     draw "$machine" --from "$folder/pages/$machine.json"
+    "$nvtopo" -q report --from "$folder/pages/$machine.json" -o "$folder/pages/report-$machine.html"
 done
+"$nvtopo" -q baseline --from preset:dgx-h100 -o "$folder/accepted.json"
+for preset in dgx-h100 dgx-2; do
+    "$nvtopo" -q report --from "preset:$preset" --baseline "$folder/accepted.json" -o "$folder/pages/report-$preset.html"
+done
+"$nvtopo" -q report --from "$root/tests/data/audit/azurehpc-health-checks/bad_nvlink_status.txt" \
+    -o "$folder/pages/report-nvlink-status.html"
 node "$root/tests/browser/check.mjs" "$folder/node_modules/playwright-core/index.mjs" "$chromium" \
     "$folder/pages" "$folder/screens"

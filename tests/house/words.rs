@@ -17,6 +17,7 @@ const FOLDERS: [&str; 14] = [
     "nvtopo-draw",
     "nvtopo-k8s",
     "nvtopo-py/src",
+    "nvtopo-report",
     "nvtopo-serve",
     "nvtopo-simulate",
     "nvtopo-validate",

@@ -1,7 +1,7 @@
 //! The report for people: what to do first, then everything by severity.
 
-use crate::finding::{Finding, Severity, Status};
-use crate::report::Report;
+use crate::finding::{Severity, Status};
+use crate::report::{FindingGroup, Report};
 use nvtopo::printable;
 use std::fmt::Write;
 
@@ -34,9 +34,6 @@ impl TextStyle {
 const WIDTH: usize = 100;
 const NARROWEST: usize = 40;
 
-/// The most steps under "do first".
-const FIRST_STEPS: usize = 3;
-
 impl Report {
     /// Returns the report for people.
     pub fn to_text(&self, style: TextStyle) -> String {
@@ -44,50 +41,28 @@ impl Report {
         let mut text = String::new();
         add_wrapped(&mut text, "", &self.headline(), width);
         self.add_first_steps(&mut text, width);
+        let groups = self.groups();
         for severity in Severity::ALL {
-            let own = |finding: &&Finding| {
-                finding.check.severity == severity
-                    && (finding.effective() >= Status::Unknown || finding.waived.is_some() || style.all)
+            let own = |group: &&FindingGroup<'_>| {
+                group.check.severity == severity
+                    && (group.status >= Status::Unknown || group.waived.is_some() || style.all)
             };
-            let findings: Vec<&Finding> = self.findings().iter().filter(own).collect();
-            if findings.is_empty() {
-                continue;
+            let mut own = groups.iter().filter(own).peekable();
+            if own.peek().is_some() {
+                let _ = writeln!(text, "\n{severity}");
             }
-            let _ = writeln!(text, "\n{severity}");
-            for group in findings
-                .chunk_by(|a, b| (a.check, a.effective(), &a.text) == (b.check, b.effective(), &b.text))
-            {
-                add_group(&mut text, group, width);
-            }
+            own.for_each(|group| add_group(&mut text, group, width));
         }
         text
     }
 
-    fn headline(&self) -> String {
-        let count = |status| self.count(status);
-        format!(
-            "{} failed, {} to look at, {} unknown, {} passed, {} not applicable",
-            count(Status::Fail),
-            count(Status::Warn),
-            count(Status::Unknown),
-            count(Status::Pass),
-            count(Status::NotApplicable)
-        )
-    }
-
-    /// Adds the remedies of the worst failures, each once.
+    /// Adds the remedies of the worst failures.
     fn add_first_steps(&self, text: &mut String, width: usize) {
-        let mut checks: Vec<&Finding> = Vec::new();
-        for finding in self.of_status(Status::Fail) {
-            if !checks.iter().any(|other| other.check == finding.check) {
-                checks.push(finding);
-            }
+        let steps = self.first_steps();
+        if !steps.is_empty() {
+            text.push_str("\nDo first\n");
         }
-        if checks.is_empty() {
-            return;
-        }
-        text.push_str("\nDo first\n");
-        for (number, finding) in (1..).zip(checks.into_iter().take(FIRST_STEPS)) {
+        for (number, finding) in (1..).zip(steps) {
             let line = format!("{} ({}: {})", finding.check.remedy, finding.subject, finding.text);
             add_wrapped(text, &format!("  {number}. "), &line, width);
         }
@@ -95,24 +70,13 @@ impl Report {
 }
 
 /// Adds findings that say the same of several subjects.
-fn add_group(text: &mut String, group: &[&Finding], width: usize) {
-    let Some(first) = group.first() else { return };
-    let subjects: Vec<&str> = group.iter().map(|finding| finding.subject.as_str()).collect();
-    let mut line = format!("{}: {}", listed(&subjects), first.text);
-    if let Some(reason) = &first.waived {
+fn add_group(text: &mut String, group: &FindingGroup<'_>, width: usize) {
+    let mut line = format!("{}: {}", group.subjects(), group.text);
+    if let Some(reason) = group.waived {
         let _ = write!(line, " (accepted: {reason})");
     }
-    let mark = first.effective().word();
-    let _ = writeln!(text, "  {mark:<8}{}", first.check.code);
+    let _ = writeln!(text, "  {:<8}{}", group.status, group.check.code);
     add_wrapped(text, "          ", &line, width);
-}
-
-/// Joins names, the middle left out of many.
-fn listed(names: &[&str]) -> String {
-    match names {
-        [first, .., last] if names.len() > 8 => format!("{first} … {last} ({} in all)", names.len()),
-        _ => names.join(", "),
-    }
 }
 
 fn add_wrapped(text: &mut String, indent: &str, line: &str, width: usize) {

@@ -1,14 +1,12 @@
-//! The options of `audit`.
+//! The options of `audit`, and those for the evidence and the checks, which `report` has too.
 
 use clap::{Args, ValueEnum};
 use nvtopo::source::Locator;
 use std::path::PathBuf;
 
-/// Exits with 0 where nothing failed, 1 where something did, and 3 where more is unknown than --max-unknown allows. A live
-/// machine, a snapshot, recorded files and saved outputs of tools are all evidence. What is missing is unknown, and never
-/// passes.
+/// The options for the evidence, for the checks to run on it, and for what is expected.
 #[derive(Args, Debug)]
-pub(crate) struct AuditArgs {
+pub(crate) struct EvidenceArgs {
     /// Evidence: live (this machine), a snapshot, a directory with a recorded /sys and /proc, saved outputs of tools, or both;
     /// any other source of a topology. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
@@ -37,6 +35,15 @@ pub(crate) struct AuditArgs {
     /// The control group whose allowed CPUs and memory are judged: its path below /sys/fs/cgroup
     #[arg(long, value_name = "PATH")]
     pub(crate) cgroup: Option<PathBuf>,
+}
+
+/// Exits with 0 where nothing failed, 1 where something did, and 3 where more is unknown than --max-unknown allows. A live
+/// machine, a snapshot, recorded files and saved outputs of tools are all evidence. What is missing is unknown, and never
+/// passes.
+#[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
     /// The least that makes the exit code 1
     #[arg(long, value_name = "STATUS", default_value = "fail")]
     pub(crate) fail_on: FailOn,

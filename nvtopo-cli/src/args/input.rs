@@ -94,6 +94,7 @@ impl Cli {
                 | Command::Run(_)
                 | Command::K8s(_)
                 | Command::Audit(_)
+                | Command::Report(_)
                 | Command::Baseline(_)
                 | Command::Fleet(_)
                 | Command::Validate(_)

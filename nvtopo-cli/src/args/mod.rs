@@ -9,11 +9,12 @@ mod fleet;
 mod input;
 mod k8s;
 mod registries;
+mod report;
 mod requirements;
 mod validate;
 mod variables;
 
-pub(crate) use audit::{AuditArgs, AuditFormat, FailOn};
+pub(crate) use audit::{AuditArgs, AuditFormat, EvidenceArgs, FailOn};
 pub(crate) use baseline::BaselineArgs;
 pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
@@ -26,6 +27,7 @@ pub(crate) use k8s::{
     KubeletArgs, KubeletCommand, LabelForm, LabelsArgs, LintArgs, PlaybookArgs, PluginKind, PodArgs,
     PoliciesArgs, PredictArgs, ResourceTopologyArgs, TaintsArgs,
 };
+pub(crate) use report::ReportArgs;
 pub(crate) use requirements::check;
 pub(crate) use validate::{BetterWhat, CanaryWhen, CompareArgs, PoorWhat, ReportFormat, ValidateArgs};
 pub(crate) use variables::{variable, with_variables};
@@ -55,6 +57,7 @@ Examples:
   vars=$(nvtopo place --gpus 4 --format env) && env $vars ./job   the same without binding
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   nvtopo draw --gpus 4 -o machine.html         a page to click in
+  nvtopo report -o report.html                 what is wrong, what to do, and what is there, in one page
   nvtopo convert --from preset:dgx-h100 --to json        the machine for another program
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
@@ -100,6 +103,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Check the machine: what is wrong with its NVLinks, PCIe, NUMA nodes, network and kubelet, and how to mend it
     Audit(Box<AuditArgs>),
+    /// Write what is known of the machine for people: verdicts with remedies, picture, matrix, best GPUs; a page or a ticket
+    Report(Box<ReportArgs>),
     /// Accept the machine as it is: write a baseline to compare it with later
     Baseline(BaselineArgs),
     /// Compare many nodes with each other: outliers, counts, and an inventory

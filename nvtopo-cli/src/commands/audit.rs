@@ -1,8 +1,8 @@
 //! `nvtopo audit`: what is wrong with a node, and how to mend it.
 
-use super::{read_text, style};
-use crate::args::{AuditArgs, AuditFormat, FailOn};
-use nvtopo::source::{Locator, read_file};
+use super::{read_text, style, today};
+use crate::args::{AuditArgs, AuditFormat, EvidenceArgs, FailOn};
+use nvtopo::source::{Contents, Locator, read_file};
 use nvtopo::{Error, Result};
 use nvtopo_audit::{
     Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence,
@@ -13,11 +13,30 @@ const FAILED: u8 = 1;
 /// More is unknown than is allowed.
 const UNKNOWN: u8 = 3;
 
+/// The verdicts, with what they were judged by.
+pub(super) struct Audited {
+    pub(super) contents: Contents,
+    pub(super) baseline: Option<Baseline>,
+    pub(super) report: Report,
+}
+
 /// Returns the report, and the exit code.
 pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
     if let Some(code) = &args.explain {
         return Ok((explain(code)?, 0));
     }
+    let report = audited(&args.evidence)?.report;
+    let text = match args.format {
+        AuditFormat::Text => report.to_text(TextStyle::default().width(style().width).all(args.all)),
+        AuditFormat::Json => report.to_json(),
+        AuditFormat::Junit => report.to_junit(),
+        AuditFormat::Sarif => report.to_sarif(),
+    };
+    Ok((text, code(args, &report)))
+}
+
+/// Reads the evidence and runs the checks.
+pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
     let profile = match &args.profile {
         Some(path) => Profile::parse(&path.display().to_string(), &read_text(path)?)?,
         None => Profile::default(),
@@ -47,7 +66,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
         .process(process)
         .only(&args.only)
         .skip(&args.skip)
-        .today(jiff::Zoned::now().date().to_string());
+        .today(today());
     if let Some(baseline) = &baseline {
         audit = audit.baseline(baseline);
     }
@@ -55,13 +74,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
         audit = audit.earlier(earlier);
     }
     let report = audit.run()?;
-    let text = match args.format {
-        AuditFormat::Text => report.to_text(TextStyle::default().width(style().width).all(args.all)),
-        AuditFormat::Json => report.to_json(),
-        AuditFormat::Junit => report.to_junit(),
-        AuditFormat::Sarif => report.to_sarif(),
-    };
-    Ok((text, code(args, &report)))
+    Ok(Audited { contents, baseline, report })
 }
 
 fn code(args: &AuditArgs, report: &Report) -> u8 {

@@ -8,6 +8,7 @@ mod draw;
 mod exec;
 mod fleet;
 mod k8s;
+mod report;
 mod run;
 mod simulate;
 mod validate;
@@ -19,6 +20,7 @@ pub(crate) use draw::draw;
 pub(crate) use exec::exec;
 pub(crate) use fleet::{baseline, fleet};
 pub(crate) use k8s::k8s;
+pub(crate) use report::report;
 pub(crate) use run::run;
 pub(crate) use simulate::simulate;
 pub(crate) use validate::{compare, validate};
@@ -52,6 +54,11 @@ fn style() -> Style {
         .with_color(choice != anstream::ColorChoice::Never)
         .with_quiet(is_quiet())
         .with_width(width)
+}
+
+/// The date of today, such as `2026-03-31`.
+fn today() -> String {
+    jiff::Zoned::now().date().to_string()
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {

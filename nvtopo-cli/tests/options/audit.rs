@@ -1,4 +1,4 @@
-//! The trials of the options of `nvtopo audit`.
+//! The trials of the options of `nvtopo audit` and `nvtopo report`.
 
 use super::{Trial, scratch, words};
 
@@ -54,4 +54,21 @@ pub(super) fn audit_trial(option: &str) -> Option<Trial> {
         _ => return None,
     }
     Some(trial)
+}
+
+/// As [`trial`](super::trial), for `nvtopo report`. Those for evidence and checks are shared with `audit`.
+pub(super) fn report_trial(option: &str) -> Option<Trial> {
+    let value = match option {
+        "output" => scratch("node7.html"),
+        "format" => "json".to_owned(),
+        "gpus" => "1,2".to_owned(),
+        // The evidence on control groups is no part of a ticket.
+        "cgroup" => {
+            let trial = audit_trial(option)?;
+            return Some(Trial { base: [trial.base, words("--format json")].concat(), ..trial });
+        }
+        _ => return audit_trial(option),
+    };
+    let trial = Trial { base: words("--from -"), input: one_link_down(), ..Trial::default() };
+    Some(Trial { value: Some(value), ..trial })
 }

@@ -1,14 +1,15 @@
-//! A page of one machine that stands alone: the picture, the matrix of paths, and what belongs to the GPUs that one clicks. No
-//! network, no framework; without scripts it is the picture.
+//! Pages that stand alone: their style, their template, and the page of one machine: the picture, the matrix of paths, and what
+//! belongs to the GPUs that one clicks. No network, no framework; without scripts it is the picture.
 
 mod answers;
 mod data;
 
 use crate::svg::{self, Theme};
 use crate::words;
-use nvtopo::{Placement, Topology};
+use nvtopo::{Placement, Topology, printable};
 
 const PAGE: &str = include_str!("page.html");
+const BASE: &str = include_str!("base.css");
 const STYLE: &str = include_str!("page.css");
 const DARK: &str = include_str!("dark.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -24,9 +25,9 @@ pub(crate) fn page(topology: &Topology, placement: Option<&Placement>, theme: Th
         "THEME" => theme.to_owned(),
         "NAME" => escape(&words::machine_name(topology)),
         "FACTS" => escape(&facts(topology)),
-        "STYLE" => style(),
+        "STYLE" => style(STYLE),
         // What is chosen changes with each click: the script highlights it.
-        "PICTURE" => svg::picture(topology, None, Theme::Light),
+        "PICTURE" => svg::picture(topology, None, Theme::Light, false),
         "DATA" => script_safe(&data::data(topology, placement).to_string()),
         "SCRIPT" => SCRIPT.to_owned(),
         _ => String::new(),
@@ -38,8 +39,15 @@ fn facts(topology: &Topology) -> String {
     words::allowed(topology).map_or_else(|| facts.clone(), |allowed| format!("{facts} · {allowed}"))
 }
 
-/// Fills the places of a template. What is filled in is not looked at again.
-fn fill(template: &str, with: impl Fn(&str) -> String) -> String {
+/// Fills the places of a template, which are names such as `{{NAME}}`. What is filled in is not looked at again.
+///
+/// ```
+/// use nvtopo_draw::html::{escape, fill};
+///
+/// let page = fill("<h1>{{NAME}}</h1>", |_| escape("R&D {{NAME}}"));
+/// assert_eq!(page, "<h1>R&amp;D {{NAME}}</h1>");
+/// ```
+pub fn fill(template: &str, with: impl Fn(&str) -> String) -> String {
     let mut parts = template.split("{{");
     let mut page = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -50,20 +58,21 @@ fn fill(template: &str, with: impl Fn(&str) -> String) -> String {
     page
 }
 
-/// Returns the style: light, then dark where the system or the switch says so.
-fn style() -> String {
+/// Returns the style of a page with rules of its own: light, then dark on screens where the system prefers it, or where the
+/// attribute `data-theme` of the page says so. Pictures within that are drawn for [`Theme::Light`] follow it.
+pub fn style(own: &str) -> String {
     let dark = |below: &str| {
-        let own = fill(DARK.trim(), |_| below.to_owned());
-        own + &svg::palette::dark_rules(&format!("{below} "))
+        let colours = fill(DARK.trim(), |_| below.to_owned());
+        colours + &svg::palette::dark_rules(&format!("{below} "))
     };
     let (system, switch) = (dark(":root:not([data-theme=light])"), dark(":root[data-theme=dark]"));
-    format!("{}@media(prefers-color-scheme:dark){{{system}}}{switch}", STYLE.trim())
+    format!("{BASE}{own}@media screen and (prefers-color-scheme:dark){{{system}}}{switch}")
 }
 
-/// Escapes text for elements and attributes.
-fn escape(text: &str) -> String {
+/// Escapes text for elements and attributes, and characters that a browser obeys or that reorder others.
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for char in text.chars().filter(|char| !char.is_control()) {
+    for char in printable(text).chars() {
         match char {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",

@@ -14,6 +14,8 @@ use nvtopo::model::{NodeKind, Nvme};
 const CELL: f64 = 44.0;
 const TALL: f64 = 60.0;
 const DISK: f64 = 20.0;
+/// The room beside its name that the cross of a device with faults takes.
+pub(super) const CROSS: f64 = 14.0;
 /// The most disks of one place that are drawn one by one.
 const MOST_DISKS: usize = 6;
 
@@ -56,8 +58,9 @@ pub(super) fn device(scene: &Scene<'_>, device: usize) -> Drawing {
     let middle = width / 2.0;
     // Names stand in one line; fewer lines than the others have leave room below.
     let top = if lines.is_empty() { height / 2.0 + 4.0 } else { 18.0 };
-    let shown = cut(&name, NAME, true, width - if marks.is_empty() { 8.0 } else { 40.0 });
-    cell.draw(centred(middle, top, &shown).set("font-weight", "bold"));
+    let room = width - if marks.is_empty() { 0.0 } else { CROSS };
+    let shown = cut(&name, NAME, true, room - 8.0);
+    cell.draw(centred(room / 2.0, top, &shown).set("font-weight", "bold"));
     for (number, content) in lines.iter().enumerate() {
         let strong = rank.is_some() && number + 1 == lines.len();
         let class = if strong { INK } else { FAINT };

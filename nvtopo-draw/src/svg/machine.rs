@@ -18,12 +18,20 @@ const FACTS: f64 = 300.0;
 /// The most chosen GPUs that are listed one by one.
 const MOST_LISTED: usize = 16;
 
-pub(super) fn machine(topology: &Topology, placement: Option<&Placement>, theme: Theme) -> String {
+pub(super) fn machine(
+    topology: &Topology,
+    placement: Option<&Placement>,
+    theme: Theme,
+    bare: bool,
+) -> String {
     let scene = Scene::new(topology, placement);
     let name = words::machine_name(topology);
     let facts = words::machine_facts(topology);
-    let mut parts = vec![head(&scene, &name, &facts)];
-    parts.extend(placement.map(|placement| chosen(&scene, placement)));
+    let mut parts = Vec::new();
+    if !bare {
+        parts.push(head(&scene, &name, &facts));
+        parts.extend(placement.map(|placement| chosen(&scene, placement)));
+    }
     let shown = shown(topology);
     parts.push(Drawing::flow(GAP, packages(&scene, &shown.places), WIDTH));
     parts.extend(shown.empty.iter().map(|empty| {
@@ -31,10 +39,12 @@ pub(super) fn machine(topology: &Topology, placement: Option<&Placement>, theme:
         Drawing::line(&format!("{name}: {facts}"), SMALL, false, FAINT)
     }));
     if topology.gpus().len() > 0 {
-        parts.push(Drawing::flow(3.0 * GAP, [links::groups(&scene), pairs::matrix(topology)], WIDTH));
+        let matrix = (!bare).then(|| pairs::matrix(topology));
+        let below = std::iter::once(links::groups(&scene)).chain(matrix);
+        parts.push(Drawing::flow(3.0 * GAP, below, WIDTH));
     }
     parts.push(Drawing::stack(TIGHT, legend::legend(&scene).into_iter().chain(scene.strokes())));
-    parts.extend(notes(topology));
+    parts.extend(notes(topology).filter(|_| !bare));
     Drawing::stack(2.0 * GAP, parts).document(&name, &description(&scene, &facts), theme)
 }
 

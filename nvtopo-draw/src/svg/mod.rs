@@ -24,10 +24,15 @@ pub(crate) use scene::marks;
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn topology(topology: &Topology) -> String {
-    machine::machine(topology, None, Theme::Auto)
+    machine::machine(topology, None, Theme::Auto, false)
 }
 
-/// Draws a machine in a theme, with what was chosen of it.
-pub(crate) fn picture(topology: &Topology, placement: Option<&Placement>, theme: Theme) -> String {
-    machine::machine(topology, placement, theme)
+/// Draws a machine in a theme, with what was chosen of it. `bare`: devices and links alone.
+pub(crate) fn picture(
+    topology: &Topology,
+    placement: Option<&Placement>,
+    theme: Theme,
+    bare: bool,
+) -> String {
+    machine::machine(topology, placement, theme, bare)
 }

@@ -1,5 +1,6 @@
 //! The scene that all parts of one picture share: the machine, the chosen GPUs, the sizes of cells, and the strokes that were drawn.
 
+use super::devices::CROSS;
 use super::drawing::{Drawing, FAINT, GAP, NAME, SMALL, line, text};
 use super::font::text_width;
 use crate::words;
@@ -149,10 +150,12 @@ pub(crate) fn marks(topology: &Topology, device: usize) -> Vec<String> {
     }
 }
 
-/// Returns the width that the longest name and the memory of GPUs need.
+/// Returns the width that the longest name, with the cross of a fault, and the memory of GPUs need.
 fn cell_width(topology: &Topology) -> f64 {
-    let names =
-        (0..topology.devices().len()).map(|device| text_width(&words::name(topology, device), NAME, true));
+    let names = (0..topology.devices().len()).map(|device| {
+        let cross = if marks(topology, device).is_empty() { 0.0 } else { CROSS };
+        text_width(&words::name(topology, device), NAME, true) + cross
+    });
     let facts = topology.gpus().map(|gpu| text_width(&words::gpu_memory(topology, gpu), SMALL, false));
     (names.chain(facts).fold(0.0, f64::max) + 16.0).clamp(NARROW, WIDE).ceil()
 }
