@@ -200,9 +200,8 @@ pub(crate) fn nvlink_groups(topology: &Topology) -> Table {
 pub(crate) fn sources(report: &NodeReport<'_>) -> Table {
     let contents = report.contents;
     let mut table = Table::new(["Source", "Told"]);
-    for files in &contents.files {
-        let what = if files.is_live() { "files of this machine" } else { "files of a recorded machine" };
-        table.row([what.to_owned(), "/sys and /proc, as far as they are there".to_owned()]);
+    if !contents.files.is_empty() {
+        table.row(["files of the machine".to_owned(), "/sys and /proc, as far as they were read".to_owned()]);
     }
     if !contents.texts.is_empty() {
         let names: BTreeSet<&str> = contents.texts.iter().map(|saved| saved.name.as_str()).collect();

@@ -9,11 +9,14 @@ use std::fmt::Write;
 use std::ops::Range;
 
 /// The columns of a block.
-const COLUMNS: usize = 24;
+const COLUMNS: usize = 20;
 /// The most columns of a block, and the most letters of their names together, with which names lie flat on paper.
 const FLAT: (usize, usize) = (12, 96);
-/// The most cells of the GPUs' part, and of the NICs' part.
+/// The most cells of the part of GPUs, and of that of NICs, of which the nearest stand with each GPU too.
 const MOST_CELLS: usize = 8000;
+const MOST_OF_NICS: usize = 1200;
+/// The most characters of a name at a row or column.
+const LONGEST_NAME: usize = 24;
 /// The most GPUs whose pairs are shown one by one though all are alike.
 const FEW: usize = 16;
 
@@ -28,9 +31,9 @@ pub(crate) fn html(topology: &Topology) -> String {
     if gpus > FEW && all_alike(topology) {
         let _ = write!(html, "<p>All {} pairs of GPUs are alike: see below.</p>", gpus * (gpus - 1) / 2);
     } else {
-        html += &blocks(topology, 0..gpus, "GPUs");
+        html += &blocks(topology, 0..gpus, "GPUs", MOST_CELLS);
     }
-    html += &blocks(topology, gpus..devices, "NICs");
+    html += &blocks(topology, gpus..devices, "NICs", MOST_OF_NICS);
     let measured = measured(topology);
     let measured = measured.map_or_else(String::new, |words| format!("<p>{words}</p>"));
     html + &legend(topology) + &measured
@@ -47,19 +50,23 @@ fn key(pair: Pair) -> (Option<PathType>, u16) {
 }
 
 /// Returns the rows of all GPUs with some columns, some of them at a time.
-fn blocks(topology: &Topology, columns: Range<usize>, what: &str) -> String {
+fn blocks(topology: &Topology, columns: Range<usize>, what: &str, most: usize) -> String {
     let rows = topology.gpus().len();
     if columns.is_empty() {
         return String::new();
     }
-    if rows * columns.len() > MOST_CELLS {
+    if rows * columns.len() > most {
         return format!(
             "<p>The paths from {rows} GPUs to {} {what} are too many for this page: nvtopo show --format json has them.</p>",
             columns.len()
         );
     }
-    let names: Vec<String> =
-        (0..topology.devices().len()).map(|device| text(&topology.device_name(device))).collect();
+    let name = |device: usize| {
+        let name = topology.device_name(device);
+        let whole = name.chars().count() <= LONGEST_NAME;
+        if whole { name } else { name.chars().take(LONGEST_NAME - 1).chain(['…']).collect() }
+    };
+    let names: Vec<String> = (0..topology.devices().len()).map(|device| text(&name(device))).collect();
     let all: Vec<usize> = columns.collect();
     let mut html = String::new();
     for block in all.chunks(COLUMNS) {

@@ -162,7 +162,7 @@ async function print(file) {
       const area = node.getBoundingClientRect();
       if (area.right > width + 1) wrong.push(`${node.tagName} ${said(node)} is ${Math.round(area.right)} pixels wide on paper`);
     }
-    for (const cell of document.querySelectorAll(".list td, .list th, .cells td")) {
+    for (const cell of document.querySelectorAll(".list td, .list th, .cells td, .cells tbody th")) {
       if (cell.scrollWidth > cell.clientWidth + 2) wrong.push(`${said(cell)} is cut on paper`);
     }
     for (const list of document.querySelectorAll("details")) {
