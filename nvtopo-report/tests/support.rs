@@ -6,7 +6,7 @@ use nvtopo_report::NodeReport;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What was read of a machine, and the verdicts on it.
+/// A machine as it was read, and the verdicts on it.
 pub(crate) struct Node {
     pub(crate) contents: Contents,
     pub(crate) audit: Report,
