@@ -11,8 +11,9 @@ pub(crate) fn component(near: &[u128], from: usize, set: u128) -> u128 {
     let mut reached: u128 = 1 << from;
     let mut fresh = reached;
     while fresh != 0 {
-        fresh = members(fresh).fold(0, |next, member| next | near[member]) & set & !reached;
-        reached |= fresh;
+        let next = near[fresh.trailing_zeros() as usize] & set & !reached;
+        reached |= next;
+        fresh = fresh & (fresh - 1) | next;
     }
     reached
 }

@@ -40,6 +40,7 @@ impl Bitmap {
     fn word_mut(&mut self, place: usize) -> &mut u64 {
         if self.words.is_empty() {
             self.start = place as u32;
+            self.words.reserve_exact(2);
             self.words.push(0);
         }
         if let Some(before) = self.start().checked_sub(place).filter(|before| *before > 0) {
@@ -113,6 +114,10 @@ impl Bitmap {
     /// Adds all of another.
     pub(super) fn add(&mut self, other: &Self) {
         let Some(last) = other.words.len().checked_sub(1) else { return };
+        if self.is_empty() {
+            self.clone_from(other);
+            return;
+        }
         self.word_mut(other.start());
         self.word_mut(other.start() + last);
         let from = other.start() - self.start();

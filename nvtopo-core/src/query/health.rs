@@ -97,7 +97,7 @@ impl Topology {
     /// Compares the number of NVLinks at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design,
     /// as where only some are bridged.
     fn fewer_nvlinks(&self, position: usize, gpu: &Gpu) -> Option<GpuFault> {
-        let up = self.switched_links(position, gpu)?;
+        let up = if self.nvlinks().direct { None } else { self.switched_links(position, gpu) }?;
         let peers =
             self.gpus().enumerate().filter(|(_, other)| other.model == gpu.model && other.unusable.is_none());
         let others = peers.filter_map(|(other, peer)| self.switched_links(other, peer)).max()?;

@@ -216,11 +216,11 @@ pub(crate) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
     let mut levels: Vec<Weight> = rows.iter().flat_map(|row| row.iter().copied()).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
-    let mut matching = Matching { rows, most, taken: vec![Vec::new(); columns], seen: Vec::new() };
+    let mut matching = Matching { rows, most, taken: vec![Vec::new(); columns], seen: vec![false; columns] };
     let mut unmatched: Vec<usize> = (0..rows.len()).collect();
     for level in levels {
         unmatched.retain(|row| {
-            matching.seen = vec![false; columns];
+            matching.seen.fill(false);
             !matching.find(*row, level)
         });
         if unmatched.is_empty() {

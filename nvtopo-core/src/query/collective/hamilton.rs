@@ -1,6 +1,7 @@
 //! Cycles through all members of a small graph, given by the neighbours of each as bits.
 
 use super::MAX_EXACT;
+use crate::bits::members;
 
 /// Finds a cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`]
 /// members, at least 3.
@@ -74,12 +75,13 @@ pub(super) fn likely(near: &[u32]) -> (Option<Vec<u8>>, usize) {
         if path.len() == near.len() {
             return last & 1 == 1;
         }
-        let mut next: Vec<(u32, u8)> = (0..near.len() as u8)
-            .filter(|member| last & !visited & 1 << member != 0)
-            .map(|member| ((near[usize::from(member)] & !visited).count_ones(), member))
-            .collect();
+        let (open, mut next) = (last & !visited, [(0, 0); MAX_EXACT]);
+        for (place, member) in next.iter_mut().zip(members(open.into())) {
+            *place = ((near[member] & !visited).count_ones(), member as u8);
+        }
+        let next = &mut next[..open.count_ones() as usize];
         next.sort_unstable();
-        for (_, member) in next {
+        for &mut (_, member) in next {
             path.push(member);
             if on(near, path, visited | 1 << member, steps) {
                 return true;

@@ -5,8 +5,8 @@
 //! doubled: `n` of them carry `n` units together. That is the fractional optimum to the half.
 
 use super::fabric::Fabric;
-use super::hamilton;
 use super::program::Program;
+use super::{MAX_EXACT, hamilton};
 
 /// The most cycles that are distinguished.
 const MAX_CYCLES: usize = 4096;
@@ -52,7 +52,7 @@ pub(super) struct Packing {
 pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     let (count, units) = (fabric.count, doubled(fabric));
     let hamilton::Cycles { found: mut cycles, complete: listed, steps } =
-        hamilton::cycles(&near(count, &units, 1), MAX_CYCLES);
+        hamilton::cycles(&near(count, &units, 1)[..count], MAX_CYCLES);
     let mut looks = steps as u32;
     if listed {
         return of_all(count, &units, &cycles, looks, bound);
@@ -101,8 +101,8 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
 /// Returns the units of each pair, both directions together.
 fn doubled(fabric: &Fabric) -> Pairs {
     let mut units: Pairs = [0; 256];
-    for (a, b) in (0..fabric.count).flat_map(|b| (0..b).map(move |a| (a, b))) {
-        units[pair(a, b)] = 2 * fabric.units(a, b);
+    for (units, (a, b)) in units.iter_mut().zip(pairs(fabric.count)) {
+        *units = 2 * fabric.units(a, b);
     }
     units
 }
@@ -179,10 +179,19 @@ fn pair(a: usize, b: usize) -> usize {
     high * (high - 1) / 2 + low
 }
 
+/// Iterates over the pairs of members by their places.
+fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).flat_map(|high| (0..high).map(move |low| (low, high)))
+}
+
 /// Returns the neighbours of each member over pairs with at least `least` units.
-fn near(count: usize, units: &Pairs, least: u32) -> Vec<u32> {
-    let linked = |a: usize, b: usize| a != b && units[pair(a, b)] >= least;
-    (0..count).map(|a| (0..count).filter(|b| linked(a, *b)).fold(0, |set, b| set | 1 << b)).collect()
+fn near(count: usize, units: &Pairs, least: u32) -> [u32; MAX_EXACT] {
+    let mut near = [0; MAX_EXACT];
+    for ((a, b), units) in pairs(count).zip(units) {
+        near[a] |= u32::from(*units >= least) << b;
+        near[b] |= u32::from(*units >= least) << a;
+    }
+    near
 }
 
 /// Returns the pairs of members that follow each other on a cycle.
@@ -195,11 +204,12 @@ fn ends(cycle: &[u8]) -> impl Iterator<Item = usize> {
 /// left, as far as a short search finds it, with one of so many parts of these units; until they carry enough.
 fn wide(count: usize, units: &Pairs, parts: u32, mut enough: u32, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
     let mut left = *units;
+    let places = count * (count - 1) / 2;
     let mut taken: Vec<(Vec<u8>, u32)> = Vec::new();
-    let mut least = left.iter().copied().max().unwrap_or(0);
+    let mut least = left[..places].iter().copied().max().unwrap_or(0);
     let last_look = *looks + MAX_WIDE;
     while least > 0 && enough > 0 && *looks < last_look {
-        let (found, steps) = hamilton::likely(&near(count, &left, least));
+        let (found, steps) = hamilton::likely(&near(count, &left, least)[..count]);
         *looks += steps as u32;
         if let Some(cycle) = found {
             let part = ends(&cycle).map(|pair| left[pair]).min().unwrap_or(0).div_ceil(parts);
@@ -210,7 +220,7 @@ fn wide(count: usize, units: &Pairs, parts: u32, mut enough: u32, looks: &mut u3
                 None => taken.push((cycle, part)),
             }
         } else {
-            least = left.iter().copied().filter(|units| *units < least).max().unwrap_or(0);
+            least = left[..places].iter().copied().filter(|units| *units < least).max().unwrap_or(0);
         }
     }
     taken

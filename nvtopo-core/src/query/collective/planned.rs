@@ -25,9 +25,9 @@ pub(super) fn pcie_wire(planned: u64) -> u64 {
     planned * 15_753 / 12_000
 }
 
-/// The rings of each speed that links have room for, as far as they count.
+/// The rings of each speed that links have room for, as far as they count: in 16 bytes, which processors add at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Room([u8; SPEEDS.len()]);
+pub(crate) struct Room([u8; 16]);
 
 impl Room {
     /// Returns the room of direct NVLinks of a wire rate between two GPUs. NCCL plans with nine tenths of it at most, and
@@ -42,7 +42,8 @@ impl Room {
     }
 
     fn of(planned: u64) -> Self {
-        Self(SPEEDS.map(|speed| (planned / speed).min(MAX_HOST_RINGS) as u8))
+        let rings = |speed: &u64| (1..=MAX_HOST_RINGS).filter(|rings| rings * speed <= planned).count() as u8;
+        Self(std::array::from_fn(|at| SPEEDS.get(at).map_or(0, rings)))
     }
 
     /// Returns the room of both.
@@ -57,7 +58,7 @@ impl Room {
     /// in MB/s of the wires. `widest` is the widest PCIe link of all, `link` the rate of each NVLink; 0 where they differ.
     pub(crate) fn most_beside_pcie(self, widest: u64, link: u64) -> u64 {
         let (host, mut carried) = (pcie(widest), 0);
-        for (speed, rings) in SPEEDS.into_iter().zip(self.0).filter(|(speed, _)| *speed <= host) {
+        for (speed, rings) in SPEEDS.into_iter().zip(self.0).skip_while(|(speed, _)| *speed > host) {
             if speed * MAX_HOST_RINGS <= carried {
                 break;
             }

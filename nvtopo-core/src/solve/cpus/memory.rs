@@ -4,10 +4,13 @@ use super::pool::{distance, nodes_of};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Topology};
 
-/// Returns the nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
-pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
-    let beside = beside(topology, cpus);
-    if beside.is_empty() { local_memory(topology, gpu).unwrap_or_default() } else { beside }
+/// Returns the function of the nodes with memory beside the CPUs of a GPU: the GPU's own nodes where the CPUs' are unknown.
+pub(in crate::solve) fn memory_nodes(topology: &Topology) -> impl Fn(usize, &CpuSet) -> NodeSet {
+    let memory: Vec<&NumaNode> = memory(topology).collect();
+    move |gpu, cpus| {
+        let beside = beside(memory.iter().copied(), cpus);
+        if beside.is_empty() { local_memory(topology, gpu).unwrap_or_default() } else { beside }
+    }
 }
 
 /// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not available
@@ -40,7 +43,7 @@ pub(in crate::solve) fn all_memory<'a>(nodes: impl Iterator<Item = &'a NodeSet> 
 /// Returns the nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs'
 /// nodes.
 pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
-    let beside = beside(topology, cpus);
+    let beside = beside(memory(topology), cpus);
     if !beside.is_empty() {
         return beside;
     }
@@ -50,9 +53,9 @@ pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> Nod
     memory(topology).filter(|node| Some(distance(node)) == least).map(|node| node.os_index).collect()
 }
 
-/// Returns the nodes with memory that a process may take beside these CPUs.
-fn beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
-    memory(topology).filter(|node| !node.cpus.is_disjoint(cpus)).map(|node| node.os_index).collect()
+/// Returns the nodes beside these CPUs.
+fn beside<'a>(nodes: impl Iterator<Item = &'a NumaNode>, cpus: &CpuSet) -> NodeSet {
+    nodes.filter(|node| !node.cpus.is_disjoint(cpus)).map(|node| node.os_index).collect()
 }
 
 /// Returns the nodes whose memory a process may take.

@@ -108,7 +108,8 @@ pub(super) fn shares(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -
     let mut remarks = Vec::new();
     let pool = CpuPool::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);
     let cpus = rules.policy.deal(&pool, &mut remarks);
-    let share = |(gpu, cpus)| Share { mems: memory_nodes(topology, gpu, &cpus), cpus };
+    let memory = memory_nodes(topology);
+    let share = |(gpu, cpus)| Share { mems: memory(gpu, &cpus), cpus };
     let gpus = cpus.into_iter().enumerate().map(share).collect();
     Shares { gpus, strays: pool.strays, remarks }
 }

@@ -202,7 +202,8 @@ impl Part {
         nics: &[Option<usize>],
     ) -> Self {
         let gpus = VisibleGpus { devices: devices.to_vec(), ..VisibleGpus::default() }.positions();
-        let nodes: Vec<NodeSet> = gpus.iter().map(|gpu| memory_nodes(topology, *gpu, &cpus)).collect();
+        let memory = memory_nodes(topology);
+        let nodes: Vec<NodeSet> = gpus.iter().map(|gpu| memory(*gpu, &cpus)).collect();
         Self {
             instances: devices.iter().filter_map(|device| device.instance).collect(),
             nics: gpus.iter().filter_map(|gpu| nics[*gpu]).collect(),

@@ -1,9 +1,10 @@
 //! Upper bounds on the bandwidth of NVLink among the GPUs of a partial set.
 
+use crate::bits::component;
 use crate::model::{PathType, Topology};
 use crate::query::Weight;
 use crate::solve::search::objective::{Partial, pairs};
-use crate::solve::search::set::{self, Set, members};
+use crate::solve::search::set::{Set, members};
 use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
@@ -15,7 +16,7 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     let all: Set = partial.chosen | partial.open;
     if partial.chosen != 0 {
         let first = partial.chosen.trailing_zeros() as usize;
-        let connected = links.connected(first, all);
+        let connected = component(&links.near, first, all);
         if partial.chosen & !connected != 0 || (connected.count_ones() as usize) < partial.size() {
             return Weight::default();
         }
@@ -33,8 +34,8 @@ pub(super) fn over_nvlink(rate: u64) -> Weight {
 /// Returns the value of the rings of a set where a short search finds those over direct links that carry the most they could, and
 /// NCCL takes no others.
 pub(super) fn direct(weights: &Weights, set: Set) -> Option<Value> {
-    let links = weights.links();
-    let (most, narrow) = links.direct_rings(set, links.cuts()?.least(set))?;
+    let cuts = weights.links().cuts()?;
+    let (most, narrow) = cuts.direct_rings(set, cuts.least(set))?;
     let wide = weights.topology().quick_rings(&weights.positions(set), Bandwidth::from_mb_per_s(most))?;
     (narrow || wide).then(|| over_nvlink(most).into())
 }
@@ -79,12 +80,13 @@ pub(super) struct Beside<'a> {
 
 impl<'a> Beside<'a> {
     pub(super) fn of(weights: &'a Weights, size: usize) -> Self {
-        let (links, all) = (weights.links(), set::all(weights.gpus()));
-        let apart = |a: usize| {
-            let others = members(all & !(1 << a)).filter(move |b| !links.has_direct(a, 1 << b));
-            others.map(move |b| weights.between(a, b).bandwidth())
-        };
-        let single = members(all).flat_map(apart).max().unwrap_or(Bandwidth::ZERO);
+        let links = weights.links();
+        let mut single = Bandwidth::ZERO;
+        for (a, b) in (0..weights.gpus()).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            if links.between(a, b).min(links.between(b, a)) == 0 {
+                single = single.max(weights.between(a, b).bandwidth());
+            }
+        }
         Self { weights, single, widest: weights.widest_host(), several: links.host_rings(size) }
     }
 
@@ -141,15 +143,14 @@ mod tests {
             let weights = Weights::of(&topology, &(0..8).collect::<Vec<_>>());
             for set in (0..256).filter(|set: &Set| set.count_ones() > 2) {
                 let rings = topology.rings(&weights.positions(set)).unwrap();
-                let links = weights.links();
-                let least = links.cuts().unwrap().least(set);
-                if let Some((most, _)) = links.direct_rings(set, least) {
+                let cuts = weights.links().cuts().unwrap();
+                if let Some((most, _)) = cuts.direct_rings(set, cuts.least(set)) {
                     let most = Bandwidth::from_mb_per_s(most);
                     assert!(
                         rings.bandwidth <= most && rings.path <= Some(PathType::Nvb),
                         "{set:b}: {rings:?}\n{text}"
                     );
-                    tight += usize::from(most < Bandwidth::from_mb_per_s(least));
+                    tight += usize::from(most < Bandwidth::from_mb_per_s(cuts.least(set)));
                 }
                 let Some(value) = direct(&weights, set) else { continue };
                 assert!(value.proven && rings.path == Some(PathType::Nvl), "{set:b}: {rings:?}\n{text}");

@@ -16,10 +16,11 @@ use crate::solve::search::memo::WorstPairs;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::problem::Task;
 use crate::solve::search::set;
-use crate::solve::search::set::Set;
+use crate::solve::search::set::{Set, members};
 use crate::solve::search::value::{ONE, Value, all_found, share};
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
+use std::cmp::Reverse;
 
 /// The objectives by which sets of remaining GPUs are compared.
 static REST: &[&dyn Objective] = &[&Ring];
@@ -130,18 +131,16 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
 
 /// Values the sets of `size` GPUs by decreasing bounds, until one carries as much as the next can, or enough.
 fn best_listed(weights: &Weights, cuts: &Cuts, set: Set, size: usize, enough: Weight) -> Value {
-    let links = weights.links();
-    let sets = || cuts.of_size(size).filter(|(part, _)| part & !set == 0);
-    let mut best = Value { effort: sets().count() as u32, ..Weight::default().into() };
+    let mut best = Value { effort: cuts.of_size(size, set).count() as u32, ..Weight::default().into() };
     let mut beside = None;
     // The most that sets may carry whose values are not proven.
     let mut unproven = Bandwidth::ZERO;
-    for (part, least) in sets() {
+    for (part, least) in cuts.of_size(size, set) {
         let carried = best.worth.bandwidth();
         if carried >= enough.bandwidth() {
             break;
         }
-        let direct = links.direct_rings(part, least).map(|(most, _)| Bandwidth::from_mb_per_s(most));
+        let direct = cuts.direct_rings(part, least).map(|(most, _)| Bandwidth::from_mb_per_s(most));
         let most = Bandwidth::from_mb_per_s(least);
         if carried >= direct.unwrap_or(most) {
             let beside = beside.get_or_insert_with(|| Beside::of(weights, size));
@@ -225,16 +224,7 @@ impl Clique<'_> {
 
     /// Returns the member of a set with the most neighbours in it, and their number.
     fn best_connected(&self, open: Set) -> Option<(usize, usize)> {
-        let mut best = None;
-        let mut left = open;
-        while left != 0 {
-            let gpu = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let degree = (self.near[gpu] & open).count_ones() as usize;
-            if best.is_none_or(|(_, most)| degree > most) {
-                best = Some((gpu, degree));
-            }
-        }
-        best
+        let degree = |gpu: usize| (self.near[gpu] & open).count_ones() as usize;
+        members(open).map(|gpu| (gpu, degree(gpu))).min_by_key(|(_, degree)| Reverse(*degree))
     }
 }

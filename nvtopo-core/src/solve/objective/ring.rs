@@ -66,7 +66,7 @@ impl Objective for Ring {
                 let links = partial.weights.links();
                 let cuts = if missing == 0 { links.cuts() } else { None };
                 let least = cuts.map(|cuts| cuts.least(partial.chosen));
-                if let Some((most, _)) = least.and_then(|least| links.direct_rings(partial.chosen, least)) {
+                if let Some((most, _)) = cuts.and_then(|cuts| cuts.direct_rings(partial.chosen, least?)) {
                     return reach::over_nvlink(most);
                 }
                 let over_nvlink = least.map_or_else(|| reach::weakest(partial), reach::over_nvlink);

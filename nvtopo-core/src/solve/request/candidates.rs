@@ -48,10 +48,10 @@ impl Request {
     /// GPUs.
     pub(in crate::solve) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
         let all = self.choice(topology)?;
-        let grade = |gpu: &usize| match topology.cut_off(*gpu) {
+        let grade = |gpu: &usize| match topology.gpu_faults(*gpu).is_empty() {
             _ if all.include.contains(gpu) => 0,
-            Some(_) => 2,
-            None => u8::from(!topology.gpu_faults(*gpu).is_empty()),
+            false => 1 + u8::from(topology.cut_off(*gpu).is_some()),
+            true => 0,
         };
         let grades: Vec<(usize, u8)> = all.candidates.iter().map(|gpu| (*gpu, grade(gpu))).collect();
         let up_to = |most: u8| -> Vec<usize> {
@@ -117,8 +117,9 @@ impl Request {
                 left_out.displays.push(position);
             } else if let Some(why) = self.busy(gpu) {
                 left_out.busy.push((position, why));
-            } else if let Some(fault) =
-                topology.cut_off(position).filter(|_| self.count > 1 && !named(position))
+            } else if self.count > 1
+                && !named(position)
+                && let Some(fault) = topology.cut_off(position)
             {
                 left_out.cut_off.push((position, fault.to_string()));
             } else {

@@ -1,7 +1,6 @@
 //! A memo of bounded size: when it is full, it forgets everything.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -16,20 +15,13 @@ impl<K, V, const MOST: usize> Default for Bounded<K, V, MOST> {
 }
 
 impl<K: Hash + Eq, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
-    /// Returns the value, computing it if it is not kept.
+    /// Returns the value, computing it if it is not kept. Several threads may compute the same value.
     pub(in crate::solve) fn at(&self, key: K, compute: impl FnOnce() -> V) -> V {
-        let Ok(value) = self.try_at(key, || Ok::<V, Infallible>(compute()));
-        value
-    }
-
-    /// Returns the value or the error of computing it; errors are not kept. Several threads may compute the same value.
-    pub(in crate::solve) fn try_at<E>(&self, key: K, compute: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
-        if let Some(known) = self.get(&key) {
-            return Ok(known);
-        }
-        let value = compute()?;
-        self.keep(key, value.clone());
-        Ok(value)
+        self.get(&key).unwrap_or_else(|| {
+            let value = compute();
+            self.keep(key, value.clone());
+            value
+        })
     }
 
     /// Returns the value if it is kept and no other thread holds the lock.
@@ -71,12 +63,5 @@ mod tests {
         assert_eq!(squares.at(1, || 2), 2, "the others were forgotten");
         assert_eq!(squares.at(11, || unreachable!("the last is kept")), 121);
         assert_eq!(squares.open().unwrap().len(), 2);
-    }
-
-    #[test]
-    fn what_could_not_be_computed_is_tried_again() {
-        let kept = Bounded::<u32, u32, 10>::default();
-        assert_eq!(kept.try_at(1, || Err("not now")), Err("not now"));
-        assert_eq!(kept.try_at(1, || Ok::<_, &str>(1)), Ok(1));
     }
 }

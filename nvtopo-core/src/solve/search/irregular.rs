@@ -206,7 +206,7 @@ fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
 fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
     let worth = |set: Set| exchange::value(room, objective, set).worth;
     let links = room.weights.links();
-    let meshed = members(room.open).any(|gpu| links.has_direct(gpu, room.open));
+    let meshed = links.any_direct(room.open);
     let mut best = (worth(set), set);
     // Rings over switches carry what all GPUs of a set have to each.
     let (groups, all) = switched::groups(room.weights, room.open);

@@ -1,7 +1,6 @@
 //! The NVLinks of the candidates, for upper bounds on the rate between a GPU and the others of a set.
 
-use super::set::{members, of};
-use crate::bits::component;
+use super::set::members;
 use crate::model::{NodeId, Topology};
 use crate::once::Once;
 use crate::query::host_rings;
@@ -21,7 +20,7 @@ pub(in crate::solve) struct Links {
     /// The rate of each candidate to NVSwitches.
     ports: Vec<u64>,
     /// The candidates that each reaches directly or over an NVSwitch.
-    near: Vec<Set>,
+    pub(in crate::solve) near: Vec<Set>,
     /// The candidates with which each candidate can be exchanged without changing any NVLink.
     interchangeable: Vec<Set>,
     /// True where NVLink joins more than pairs of GPUs of a small machine directly.
@@ -37,8 +36,13 @@ pub(in crate::solve) struct Links {
 /// The sets of a few candidates that have direct links only, by their bits.
 #[derive(Debug)]
 pub(in crate::solve) struct Cuts {
+    count: usize,
+    /// The neighbours of each candidate, and those to which it has two links or more. None unless all links are alike and none is
+    /// measured.
+    near: [u8; MAX_CUTS],
+    wide: [u8; MAX_CUTS],
     /// The rates in MB/s inside each set, both directions together.
-    inside: Vec<u64>,
+    inside: Box<[u64; 1 << MAX_CUTS]>,
     /// The sets of each size with their cuts.
     listed: [Once<Vec<(u64, u8)>>; MAX_CUTS + 1],
 }
@@ -46,27 +50,67 @@ pub(in crate::solve) struct Cuts {
 impl Cuts {
     /// Returns the rate in MB/s over the least cut through a set.
     pub(in crate::solve) fn least(&self, set: Set) -> u64 {
-        let set = set as usize;
+        let set = set as u8;
+        let inside = |set: u8| self.inside[usize::from(set)];
         // The parts with the first member.
         let (first, rest) = (set & set.wrapping_neg(), set & set.wrapping_sub(1));
         let (mut most, mut part) = (0, rest);
         while part > 0 {
             part = (part - 1) & rest;
-            most = most.max(self.inside[part | first] + self.inside[rest ^ part]);
+            most = most.max(inside(part | first) + inside(rest ^ part));
         }
-        if rest == 0 { u64::MAX } else { (self.inside[set] - most) / 2 }
+        if rest == 0 { u64::MAX } else { (inside(set) - most) / 2 }
     }
 
-    /// Returns the sets of a size with their cuts, the greatest first, and the higher sets first among equals.
-    pub(in crate::solve) fn of_size(&self, size: usize) -> impl Iterator<Item = (Set, u64)> + '_ {
+    /// Returns the sets of a size within a set with their cuts, the greatest first, and the higher sets first among equals.
+    pub(in crate::solve) fn of_size(&self, size: usize, set: Set) -> impl Iterator<Item = (Set, u64)> + '_ {
+        let set = set as u8;
         let listed = self.listed[size].get_or_init(|| {
-            let sets = (0..self.inside.len()).filter(|set| set.count_ones() as usize == size);
-            let mut listed: Vec<_> = sets.map(|set| (self.least(set as Set), set as u8)).collect();
+            let sets = (0..1 << self.count).filter(|set: &Set| set.count_ones() as usize == size);
+            let mut listed: Vec<_> = sets.map(|set| (self.least(set), set as u8)).collect();
             listed.sort_unstable();
             listed
         });
-        listed.iter().rev().map(|(least, set)| (Set::from(*set), *least))
+        let within = listed.iter().rev().filter(move |(_, part)| part & !set == 0);
+        within.map(|(least, part)| (Set::from(*part), *least))
     }
+
+    /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
+    /// flag tells that NCCL has no wider ring with relays. `least` is the rate over the least cut.
+    pub(in crate::solve) fn direct_rings(&self, set: Set, least: u64) -> Option<(u64, bool)> {
+        fn has_cycle(near: &[u8; MAX_CUTS], first: u8, last: usize, left: u8) -> bool {
+            left == 0 && near[last] & first != 0
+                || few(near[last] & left).any(|gpu| has_cycle(near, first, gpu, left & !(1 << gpu)))
+        }
+        let set = set as u8;
+        let (first, rest) = (set & set.wrapping_neg(), set & set.wrapping_sub(1));
+        if few(set).any(|gpu| (self.near[gpu] & set).count_ones() < 2)
+            || !has_cycle(&self.near, first, first.trailing_zeros() as usize, rest)
+        {
+            return None;
+        }
+        let (mut most, mut narrow) = (u64::MAX, false);
+        for gpu in few(set) {
+            let rates = few(set & self.near[gpu]).map(|other| self.inside[1 << gpu | 1 << other] / 2);
+            let (sum, widest) = rates.fold((0, 0), |(sum, most), rate| (sum + rate, most.max(rate)));
+            // A ring enters and leaves a GPU over links to two others.
+            most = most.min(2 * (sum - widest));
+            let near = self.wide[gpu] & set;
+            let far = set & !self.near[gpu] & !(1 << gpu);
+            let over = || few(near).fold(near, |all, over| all | self.wide[over] & far);
+            narrow = narrow || near.count_ones() < 2 && over().count_ones() < 2;
+        }
+        Some((if narrow { least.min(most) } else { least }, narrow))
+    }
+}
+
+/// Iterates over the members of a set of a few candidates.
+fn few(mut set: u8) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let gpu = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (gpu < MAX_CUTS).then_some(gpu)
+    })
 }
 
 impl Links {
@@ -141,9 +185,9 @@ impl Links {
         own
     }
 
-    /// Returns whether a candidate has a direct NVLink to a member of a set.
-    pub(in crate::solve) fn has_direct(&self, gpu: usize, set: Set) -> bool {
-        self.direct(gpu, set).any(|rate| rate > 0)
+    /// Returns the rate in MB/s of the direct links from one candidate to another.
+    pub(in crate::solve) fn between(&self, from: usize, to: usize) -> u64 {
+        self.direct[from * self.count + to]
     }
 
     /// Returns the greatest rate in MB/s at which one candidate can send to the others of a set.
@@ -170,67 +214,28 @@ impl Links {
     }
 
     fn all_cuts(&self) -> Cuts {
-        let mut inside = vec![0; 1 << self.count];
-        for set in 1..inside.len() {
-            let (gpu, mut rest) = (set.trailing_zeros() as usize, set & (set - 1));
-            inside[set] = inside[rest];
-            while rest != 0 {
-                let other = rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                inside[set] += self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu];
-            }
-        }
-        Cuts { inside, listed: Default::default() }
-    }
-
-    /// Returns whether direct links make a cycle through all of a set of a few candidates.
-    fn has_cycle(&self, set: Set) -> bool {
-        fn goes_on(near: &[Set], first: usize, last: usize, left: Set) -> bool {
-            let next = near[last] & left;
-            if left == 0 {
-                near[last] >> first & 1 == 1
-            } else {
-                members(next).any(|gpu| goes_on(near, first, gpu, left & !(1 << gpu)))
-            }
-        }
-        let first = set.trailing_zeros() as usize;
-        set.count_ones() > 2 && goes_on(&self.near, first, first, set & !(1 << first))
-    }
-
-    /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
-    /// flag tells that NCCL has no wider ring with relays. `least` is the rate over the least cut.
-    pub(in crate::solve) fn direct_rings(&self, set: Set, least: u64) -> Option<(u64, bool)> {
-        if self.link == 0 || !self.has_cycle(set) {
-            return None;
-        }
-        let wide = |gpu: usize, among: Set| {
-            let rates = &self.direct[gpu * self.count..][..self.count];
-            of(members(among).filter(|other| rates[*other] >= 2 * self.link))
+        let all = || 0..self.count;
+        let at_least = |links: u64| {
+            let enough = |gpu: usize, to: usize| self.link > 0 && self.between(gpu, to) >= links * self.link;
+            let near = |gpu: usize| all().filter(|to| enough(gpu, *to)).fold(0, |set, to| set | 1 << to);
+            std::array::from_fn(|gpu| if gpu < self.count { near(gpu) } else { 0 })
         };
-        let (mut most, mut narrow) = (u64::MAX, false);
-        for gpu in members(set) {
-            let (sum, widest) =
-                self.direct(gpu, set).fold((0, 0), |(sum, most), rate| (sum + rate, most.max(rate)));
-            // A ring enters and leaves a GPU over links to two others.
-            most = most.min(2 * (sum - widest));
-            if !narrow {
-                let near = wide(gpu, self.near[gpu] & set);
-                let far = set & !self.near[gpu] & !(1 << gpu);
-                narrow = near.count_ones() < 2
-                    && members(near).fold(near, |all, over| all | wide(over, far)).count_ones() < 2;
+        // The rates between one candidate and each set of those after it.
+        let (mut inside, mut between) = (Box::new([0; 1 << MAX_CUTS]), [0; 1 << MAX_CUTS]);
+        for gpu in all().rev() {
+            for rest in (0..1usize << self.count).step_by(2 << gpu).skip(1) {
+                let other = rest.trailing_zeros() as usize;
+                between[rest] =
+                    between[rest & (rest - 1)] + self.between(gpu, other) + self.between(other, gpu);
+                inside[rest | 1 << gpu] = inside[rest] + between[rest];
             }
         }
-        Some((if narrow { least.min(most) } else { least }, narrow))
+        Cuts { count: self.count, near: at_least(1), wide: at_least(2), inside, listed: Default::default() }
     }
 
     /// Returns whether some members of a set have direct NVLinks between them.
     pub(in crate::solve) fn any_direct(&self, set: Set) -> bool {
-        members(set).any(|gpu| self.has_direct(gpu, set))
-    }
-
-    /// Returns the members of a set that NVLink connects, within the set, to one of them.
-    pub(in crate::solve) fn connected(&self, from: usize, set: Set) -> Set {
-        component(&self.near, from, set)
+        members(set).any(|gpu| self.direct(gpu, set).any(|rate| rate > 0))
     }
 
     /// Returns whether exchanging the two changes no NVLink.

@@ -47,7 +47,7 @@ impl Service<'_> {
         };
         for (gpu, given) in placement.gpus_mut().iter_mut().zip(allotted) {
             if let Some(cpus) = given.cpus {
-                gpu.mems = memory_nodes(topology, gpu.position, &cpus);
+                gpu.mems = memory_nodes(topology)(gpu.position, &cpus);
                 gpu.cpus = cpus;
             }
             if let Some(memory) = &given.memory {
@@ -133,7 +133,7 @@ fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSe
             continue;
         }
         used = used.union(&own);
-        gpu.mems = memory_nodes(topology, gpu.position, &own);
+        gpu.mems = memory_nodes(topology)(gpu.position, &own);
         gpu.cpus = own;
     }
     placement.remark(crowded);
