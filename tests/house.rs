@@ -49,7 +49,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ids", &["error"]),
     ("sys", &["cpuset"]),
     ("model", &["error", "printable", "once", "units", "cpuset", "ids"]),
-    ("query", &["bits", "units", "cpuset", "ids", "model"]),
+    ("query", &["bits", "error", "units", "cpuset", "ids", "model"]),
     // Live sources ask the driver through `sys`.
     ("source", &["error", "printable", "once", "save", "units", "cpuset", "ids", "model", "sys"]),
     ("solve", &["bits", "error", "once", "units", "cpuset", "ids", "model", "query"]),

@@ -28,6 +28,7 @@ mod imperfect;
 mod json;
 mod launch_formats;
 mod layout;
+mod lost;
 mod made_trees;
 mod matrix;
 mod measured;

@@ -152,6 +152,11 @@ pub(crate) fn look(evidence: &Evidence<'_>) {
     drop(Facts::of(evidence));
 }
 
+/// Runs every check.
+pub(crate) fn all_findings(evidence: &Evidence<'_>) -> Vec<Finding> {
+    checks().flat_map(|check| findings(check, evidence)).collect()
+}
+
 /// Runs a check. One that says nothing does not apply.
 fn findings(check: &'static Check, evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut verdicts = Verdicts::new(check);

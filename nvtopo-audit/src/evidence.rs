@@ -23,6 +23,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) earlier: Option<Box<Evidence<'a>>>,
     /// The accepted state of the same machine.
     pub(crate) baseline: Option<&'a Baseline>,
+    /// The labels of the Kubernetes node that are taken to be gone.
+    pub(crate) lost_labels: &'a [String],
     files: Vec<&'a Files>,
     texts: &'a [SavedText],
     /// The driver's counters of NVLinks.
@@ -62,6 +64,7 @@ impl<'a> Evidence<'a> {
             process,
             earlier: None,
             baseline: None,
+            lost_labels: &[],
             files,
             texts,
             nvlink_counters: &[],

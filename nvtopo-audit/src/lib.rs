@@ -4,6 +4,7 @@
 //! - [`Audit`]: the checks to run and what to run them on. [`Report`]: the verdicts.
 //! - [`check`]: the registry of all checks.
 //! - [`Baseline`]: a machine as it was accepted, and [`Drift`] from it. [`Fleet`]: many machines compared with each other.
+//! - [`Drill`]: a machine without some of its parts, and what placement, labels, pods, claims and checks then say.
 //! - [`Profile`]: what a fleet expects of its nodes, and which findings it has accepted.
 //!
 //! Evidence is whatever [`Contents`](nvtopo::source::Contents) holds: this machine, a recorded `/sys` and `/proc`, a
@@ -28,6 +29,7 @@ mod baseline;
 mod board;
 pub mod check;
 mod diagnosis;
+mod drill;
 mod evidence;
 mod finding;
 mod fleet;
@@ -42,6 +44,10 @@ mod report;
 pub use audit::{Audit, AuditedProcess, evidence, record};
 pub use baseline::{Baseline, Drift, DriftKind, structure};
 pub use diagnosis::{PortGrowth, diagnosis};
+pub use drill::{
+    CheckChange, ClaimChange, Damage, Drill, DrillOutcome, DrillReport, LabelChange, Lost, Placed,
+    PlacementChange, PodChange,
+};
 pub use finding::{Finding, Severity, Status};
 pub use fleet::{Fleet, FleetBoard, FleetDevice, FleetNode, FleetOptions, Outlier};
 pub use profile::{Expected, Profile, Waiver};

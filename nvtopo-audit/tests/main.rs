@@ -2,6 +2,7 @@
 
 mod baseline;
 mod cases;
+mod drill;
 mod evidence;
 mod fabric;
 mod fleet;

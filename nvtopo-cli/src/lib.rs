@@ -66,6 +66,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Audit(args) => return Ok(commands::audit(&args)?),
         Command::Report(args) => commands::report(&args),
         Command::Baseline(args) => commands::baseline(&args),
+        Command::Drill(args) => commands::drill(&args),
         Command::Fleet(args) => commands::fleet(&args),
         Command::Validate(args) => return commands::validate(&args),
         Command::Compare(args) => return commands::compare(&args),

@@ -3,6 +3,8 @@
 
 #[path = "options/audit.rs"]
 mod audit;
+#[path = "options/drill.rs"]
+mod drill;
 #[path = "options/fleet.rs"]
 mod fleet;
 #[path = "options/kubernetes.rs"]
@@ -12,6 +14,7 @@ mod support;
 mod validate;
 
 use audit::{audit_trial, report_trial};
+use drill::drill_trial;
 use fleet::{baseline_trial, fleet_trial};
 use kubernetes::k8s_trial;
 use std::path::PathBuf;
@@ -44,6 +47,7 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
     ("audit", "color"),
     ("baseline", "color"),
+    ("drill", "color"),
     ("fleet", "color"),
     ("report", "color"),
     ("validate", "color"),
@@ -57,6 +61,7 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // There are no remarks on these.
     ("audit", "quiet"),
     ("baseline", "quiet"),
+    ("drill", "quiet"),
     ("fleet", "quiet"),
     ("report", "quiet"),
     ("draw", "quiet"),
@@ -102,6 +107,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "audit" => return audit_trial(option),
         "report" => return report_trial(option),
         "baseline" => return baseline_trial(option),
+        "drill" => return drill_trial(option),
         "fleet" => return fleet_trial(option),
         "validate" => return validate_trial(option),
         "compare" => return compare_trial(option),

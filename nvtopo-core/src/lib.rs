@@ -91,7 +91,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::root::*;
 pub use printable::{printable, printable_lines};
-pub use query::{GpuFault, Ring, Rings, diff};
+pub use query::{GpuFault, LostPart, NvLinkChoice, Ring, Rings, diff};
 pub use save::save_file;
 pub use solve::root::*;
 pub use units::{Bandwidth, Bytes};

@@ -5,7 +5,7 @@
 //! - [`kubelet::config`]: the kubelet's configuration for a machine; [`kubelet::lint`]: what is wrong with one.
 //! - [`kubelet::predict`]: what the kubelet does with a pod.
 //! - [`claims`]: claims of Dynamic Resource Allocation.
-//! - [`pod`]: a pod for a placement.
+//! - [`pod`]: a pod for a placement. [`node_affinity`]: the labels that a pod asks of its node.
 //! - [`resource_topology`]: the NUMA nodes and what is beside them, as an object.
 //! - [`policies`]: admission policies, quotas and networks.
 //! - [`playbook`]: all of it as a folder, with the order in which to apply it.
@@ -26,6 +26,7 @@ pub mod claims;
 pub mod kubelet;
 pub mod labels;
 mod names;
+pub mod node_affinity;
 pub mod playbook;
 pub mod pod;
 pub mod policies;

@@ -228,7 +228,7 @@ impl Playbook {
 
     fn pod_step(&mut self, topology: &Topology, sizes: &[usize], options: &PlaybookOptions) -> Option<Step> {
         let mut files = Vec::new();
-        let reserved = left_by_pods(topology, options);
+        let reserved = left_by_pods(topology, options.version);
         for gpus in sizes {
             let claim = format!("4-claim-{gpus}.yaml");
             let claimed = self.files.iter().any(|(name, _)| *name == claim);
@@ -294,10 +294,10 @@ impl Playbook {
     }
 }
 
-/// The CPUs that pods leave: those that the playbook's configuration reserves, and a core for the shared pool, where daemons
-/// run.
-fn left_by_pods(topology: &Topology, options: &PlaybookOptions) -> CpuSet {
-    let made = KubeletConfig::of(topology, &ConfigOptions::default().version(options.version));
+/// Returns the CPUs that pods leave: those that the kubelet's configuration for a machine reserves, and a core for the shared
+/// pool, where daemons run. Empty where nothing tells the CPUs.
+pub fn left_by_pods(topology: &Topology, version: Version) -> CpuSet {
+    let made = KubeletConfig::of(topology, &ConfigOptions::default().version(version));
     let (Ok(config), Ok(cpus)) = (made, KubeletCpus::new(Kubelet::default(), topology)) else {
         return CpuSet::new();
     };

@@ -57,6 +57,7 @@ impl Facts {
                 facts.node(&saved.text);
             }
         }
+        facts.labels.retain(|key, _| !evidence.lost_labels.contains(key));
         facts
     }
 

@@ -43,3 +43,10 @@ pub(crate) struct Readings {
     pub(crate) facts: OnceCell<Facts>,
     pub(crate) drift: OnceCell<Vec<Drift>>,
 }
+
+impl Readings {
+    /// Returns those that hold for another topology beside the same files and texts.
+    pub(crate) fn of_files(self) -> Self {
+        Self { ports: OnceCell::new(), drift: OnceCell::new(), ..self }
+    }
+}

@@ -96,6 +96,7 @@ impl Cli {
                 | Command::Audit(_)
                 | Command::Report(_)
                 | Command::Baseline(_)
+                | Command::Drill(_)
                 | Command::Fleet(_)
                 | Command::Validate(_)
                 | Command::Compare(_)

@@ -5,6 +5,7 @@ mod baseline;
 mod binding;
 mod choice;
 mod draw;
+mod drill;
 mod fleet;
 mod input;
 mod k8s;
@@ -20,6 +21,7 @@ pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use draw::DrawArgs;
+pub(crate) use drill::{DrillArgs, DrillFormat};
 pub(crate) use fleet::{FleetArgs, FleetFormat};
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Report(Box<ReportArgs>),
     /// Accept the machine as it is: write a baseline to compare it with later
     Baseline(BaselineArgs),
+    /// Lose a GPU, NIC, NVLink, CPUs, switch or label, and say what placement, labels, pods, claims and the audit then say
+    Drill(DrillArgs),
     /// Compare many nodes with each other: outliers, counts, and an inventory
     Fleet(FleetArgs),
     /// Measure the links by the usual microbenchmarks, and name those that fall short of what is possible

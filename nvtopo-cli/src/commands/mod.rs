@@ -5,6 +5,7 @@ mod audit;
 mod bind;
 mod completions;
 mod draw;
+mod drill;
 mod exec;
 mod fleet;
 mod k8s;
@@ -17,6 +18,7 @@ pub(crate) use answers::{convert, cpus, diff, place, plan, presets, ranks, show,
 pub(crate) use audit::audit;
 pub(crate) use completions::completions;
 pub(crate) use draw::draw;
+pub(crate) use drill::drill;
 pub(crate) use exec::exec;
 pub(crate) use fleet::{baseline, fleet};
 pub(crate) use k8s::k8s;

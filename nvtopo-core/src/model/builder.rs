@@ -68,7 +68,8 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
     Ok(devices)
 }
 
-fn freeze(mut fragment: Fragment) -> Result<Topology> {
+/// Checks a merged fragment, and makes it a topology.
+pub(crate) fn freeze(mut fragment: Fragment) -> Result<Topology> {
     cores::resolve(&mut fragment);
     make_printable(&mut fragment);
     let devices = check(&fragment)?;

@@ -3,6 +3,7 @@
 use crate::model::cores::CoreFacts;
 use crate::model::{
     Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteCode, Origin, P2p, PathType, Provenance,
+    Topology,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,22 @@ impl Fragment {
             nvlink_known: true,
             cores: CoreFacts::default(),
             file: None,
+        }
+    }
+
+    /// Takes a topology apart, with the same numbers of nodes.
+    pub(crate) fn of(topology: &Topology) -> Self {
+        Self {
+            nodes: topology.nodes().map(|(_, node)| node.clone()).collect(),
+            links: topology.links().map(|(a, b, link)| (a, b, link.clone())).collect(),
+            paths: topology.stated_paths().to_vec(),
+            measured: topology.measurements().to_vec(),
+            p2p: topology.all_p2p().to_vec(),
+            notes: topology.notes().to_vec(),
+            origin: topology.origin().clone(),
+            dialect: topology.dialect(),
+            nvlink_known: topology.nvlink_known(),
+            ..Self::new(topology.node(NodeId::MACHINE).provenance)
         }
     }
 

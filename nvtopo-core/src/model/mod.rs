@@ -12,6 +12,7 @@ mod health;
 pub(crate) mod identities;
 mod link;
 mod merge;
+pub(crate) mod named;
 mod nic;
 mod node;
 mod note;
@@ -23,6 +24,7 @@ mod topology;
 pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
+pub(crate) use builder::freeze;
 pub use fragment::{Fragment, Measured, StatedPath};
 pub use gpu::{
     Fabric, FabricState, Gpu, GpuInstance, GpuUsage, MigMode, MigPlacement, NvLinkFar, NvLinkPort,

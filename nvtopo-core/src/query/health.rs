@@ -1,6 +1,6 @@
 //! GPUs that work less well than their peers.
 
-use crate::model::{FabricFault, Gpu, NodeKind, NoteKind, Topology};
+use crate::model::{FabricFault, Gpu, NodeKind, NoteCode, NoteKind, Topology};
 use std::fmt;
 
 /// A reason to choose a GPU last, though a job can use it; one that [cuts it off](Topology::cut_off) keeps it from jobs of
@@ -104,6 +104,13 @@ impl Topology {
         (up < others).then_some(GpuFault::FewerNvlinks { up, others })
     }
 
+    /// Returns whether a note says that all NVLinks of a GPU are down, which tools then do not list.
+    fn says_all_down(&self, gpu: &Gpu) -> bool {
+        let begin = format!("{}:", gpu.name());
+        let mut notes = self.notes().iter();
+        notes.any(|note| note.code() == NoteCode::AllNvlinksDown && note.text.starts_with(&begin))
+    }
+
     /// Returns the number of NVLinks from a GPU to NVSwitches. `None`: unknown. Zero only where each was reported to be
     /// down.
     fn switched_links(&self, position: usize, gpu: &Gpu) -> Option<u32> {
@@ -112,7 +119,8 @@ impl Topology {
             link.kind.is_fabric() && matches!(self.node(*far).kind, NodeKind::NvSwitch(_))
         });
         let lanes: Option<u32> = switched.map(|(_, link)| link.lanes.map(u32::from)).sum();
-        let told = !gpu.nvlinks.is_empty() && gpu.nvlinks.iter().all(|port| port.up.is_some());
+        let told = !gpu.nvlinks.is_empty() && gpu.nvlinks.iter().all(|port| port.up.is_some())
+            || gpu.nvlinks.is_empty() && self.says_all_down(gpu);
         lanes.filter(|lanes| *lanes > 0 || told)
     }
 }

@@ -9,7 +9,7 @@ use nvtopo_k8s::labels::{LABELS, LabelOptions, Labels, NodeLabels, Prefix};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The node that this machine is in the cluster.
-pub(in crate::check) enum ClusterNode {
+pub(crate) enum ClusterNode {
     /// No object of the cluster is saved.
     Unsaved,
     /// Several nodes are saved, and none of them is known to be this one.
@@ -18,13 +18,16 @@ pub(in crate::check) enum ClusterNode {
 }
 
 /// Looks for the node among saved objects of the cluster.
-pub(in crate::check) fn node(evidence: &Evidence<'_>) -> ClusterNode {
+pub(crate) fn node(evidence: &Evidence<'_>) -> ClusterNode {
     let machine = evidence.text("etc/machine-id").known().cloned();
     let host = evidence.text("proc/sys/kernel/hostname").known().cloned();
     let is_node = |text: &str| text.contains("Node") && text.contains("metadata");
     let saved = evidence.texts().filter(|saved| is_node(&saved.text));
     let mut nodes: Vec<NodeLabels> =
         saved.filter_map(|saved| NodeLabels::read(&saved.name, &saved.text).ok()).flatten().collect();
+    for node in &mut nodes {
+        node.labels.retain(|key, _| !evidence.lost_labels.contains(key));
+    }
     let is_own = |node: &NodeLabels| match (&machine, &node.machine) {
         (Some(own), Some(told)) => own == told,
         _ => host.as_ref().is_some_and(|host| *host == node.name),

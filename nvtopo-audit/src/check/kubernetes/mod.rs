@@ -5,7 +5,7 @@ mod policy;
 mod settings;
 pub(crate) mod state;
 
-pub(super) use cluster::{ClusterNode, node};
+pub(crate) use cluster::{ClusterNode, node};
 
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
