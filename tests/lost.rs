@@ -138,6 +138,11 @@ fn ports_that_are_known_go_down() {
     let pair = without(&ring, &["nvlink:1-2"]);
     assert_eq!([0, 1, 2].map(|gpu| down(&pair, gpu)), [vec![], vec![0, 1], vec![2, 3]]);
     assert!(refused(&one, "nvlink:0#3").contains("link 3 of GPU0 is down already"));
+    assert_eq!(without(&ring, &["nvlink:0-2#3"]), one);
+    assert!(
+        refused(&ring, "nvlink:0-1#3")
+            .contains("link 3 of GPU0 ends elsewhere (name it without the other end: nvlink:0#3)")
+    );
     assert!(refused(&ring, "nvlink:0#9").contains("GPU0 has no NVLink 9 (there are 0, 1, 2, 3)"));
 }
 

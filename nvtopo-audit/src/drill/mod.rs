@@ -18,11 +18,12 @@ pub use state::Placed;
 use crate::baseline::Baseline;
 use kit::Kit;
 use nvtopo::source::Contents;
-use nvtopo::{Error, LostPart, Result};
+use nvtopo::{Error, LostPart, Result, Topology};
 use nvtopo_k8s::labels::Prefix;
-use state::{State, Whole};
+use state::{Placements, State, Whole, place_all};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 /// The most losses that [`Drill::all`] tries: about twice as many as a rack of 72 GPUs has parts.
 const MOST_LOSSES: usize = 400;
@@ -72,7 +73,8 @@ impl<'a> Drill<'a> {
         sizes.dedup();
         let kit = Kit::of(contents, &sizes);
         let whole = Whole { contents, baseline: Baseline::of(contents), readings: Cell::default() };
-        let before = State::of(&contents.topology, &kit, &[], &whole);
+        let placements = place_all(&contents.topology, &kit.sizes);
+        let before = State::of(&contents.topology, &kit, &[], &whole, placements);
         Ok(Self { whole, kit, before })
     }
 
@@ -81,7 +83,9 @@ impl<'a> Drill<'a> {
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for parts and labels that are not there, and says which
     /// are.
     pub fn run(&self, lost: &[Lost]) -> Result<DrillReport> {
-        Ok(self.report(vec![self.lose(lost)?], 0))
+        let loss = self.prepare(lost)?;
+        let placements = place_all(&loss.left, &self.kit.sizes);
+        Ok(self.report(vec![self.finish(loss, placements)], 0))
     }
 
     /// Loses each part by itself, those of [`LostPart::of`], and each label that nvtopo makes. The worst come first, by
@@ -92,13 +96,22 @@ impl<'a> Drill<'a> {
     pub fn all(&self) -> Result<DrillReport> {
         let parts = LostPart::of(&self.whole.contents.topology).into_iter().map(Lost::Part);
         let labels = self.before.labels.keys().filter(|key| !self.kit.node_labels.contains_key(*key));
-        let labels = labels.cloned().map(Lost::Label);
+        let prefix = Prefix::default().to_string();
+        let labels = labels.map(|key| Lost::Label(key.strip_prefix(&prefix).unwrap_or(key).to_owned()));
         let all: Vec<Lost> = parts.chain(labels).collect();
         let count = all.len();
         let tried = some_of_each(all, MOST_LOSSES);
         let left_out = count - tried.len();
-        let outcomes = tried.iter().map(|lost| self.lose(std::slice::from_ref(lost)));
-        let mut outcomes = outcomes.collect::<Result<Vec<_>>>()?;
+        let mut outcomes = Vec::with_capacity(tried.len());
+        // Placing takes longest, so that it is done for several losses at a time.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        for some in tried.chunks(threads) {
+            let losses = some.iter().map(|lost| self.prepare(std::slice::from_ref(lost)));
+            let losses = losses.collect::<Result<Vec<Loss>>>()?;
+            let placements = self.place_each(&losses);
+            let placed = losses.into_iter().zip(placements);
+            outcomes.extend(placed.map(|(loss, placements)| self.finish(loss, placements)));
+        }
         outcomes.sort_by(|a, b| b.damage.cmp(&a.damage));
         Ok(DrillReport { is_ranking: true, ..self.report(outcomes, left_out) })
     }
@@ -113,20 +126,37 @@ impl<'a> Drill<'a> {
         }
     }
 
-    fn lose(&self, lost: &[Lost]) -> Result<DrillOutcome> {
-        let mut parts = Vec::new();
-        let mut labels = Vec::new();
+    /// Takes parts away.
+    fn prepare(&self, lost: &[Lost]) -> Result<Loss> {
+        let (mut parts, mut labels) = (Vec::new(), Vec::new());
         for own in lost {
             match own {
                 Lost::Part(part) => parts.push(part.clone()),
                 Lost::Label(name) => labels.push(self.label(name)?),
             }
         }
-        let whole = &self.whole.contents.topology;
-        let left = whole.without(&parts)?;
-        let after = State::of(&left, &self.kit, &labels, &self.whole);
-        let names = lost.iter().map(|own| lost::describe(own, whole, &left)).collect();
-        Ok(outcome::compare(lost.to_vec(), names, &self.before, after))
+        let left = self.whole.contents.topology.without(&parts)?;
+        Ok(Loss { lost: lost.to_vec(), labels, left })
+    }
+
+    /// Places the jobs on what each loss leaves, all at a time.
+    fn place_each(&self, losses: &[Loss]) -> Vec<Placements> {
+        let sizes = &self.kit.sizes;
+        let place = |loss: &Loss| place_all(&loss.left, sizes);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = losses.iter().map(|loss| scope.spawn(move || place(loss))).collect();
+            let placed = threads.into_iter().zip(losses);
+            placed.map(|(thread, loss)| thread.join().unwrap_or_else(|_| place(loss))).collect()
+        })
+    }
+
+    /// Looks at what is left, and compares it with the whole machine.
+    fn finish(&self, loss: Loss, placements: Placements) -> DrillOutcome {
+        let Loss { lost, labels, left } = loss;
+        let after = State::of(&left, &self.kit, &labels, &self.whole, placements);
+        let names =
+            lost.iter().map(|own| lost::describe(own, &self.whole.contents.topology, &left)).collect();
+        outcome::compare(lost, names, &self.before, &after)
     }
 
     /// Returns the key of a label by its key, or by its name behind the prefix.
@@ -140,6 +170,14 @@ impl<'a> Drill<'a> {
         Err(Error::request(format!("the node has no label '{name}'"))
             .help(format!("there are {}", all.join(", "))))
     }
+}
+
+/// A loss, and what is left of the machine.
+struct Loss {
+    lost: Vec<Lost>,
+    /// The keys of the lost labels.
+    labels: Vec<String>,
+    left: Topology,
 }
 
 /// Returns at most so many losses, as many of each kind as there is room for, in their order.

@@ -5,6 +5,7 @@ use super::state::{Granted, Placed, State};
 use crate::check::Check;
 use crate::finding::{Finding, Severity, Status};
 use nvtopo::Bandwidth;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// The outcomes of losses.
@@ -147,7 +148,7 @@ pub struct Damage {
 }
 
 /// Compares the whole machine with what is left.
-pub(super) fn compare(lost: Vec<Lost>, names: Vec<String>, before: &State, after: State) -> DrillOutcome {
+pub(super) fn compare(lost: Vec<Lost>, names: Vec<String>, before: &State, after: &State) -> DrillOutcome {
     let placements: Vec<PlacementChange> = before
         .placements
         .iter()
@@ -156,7 +157,7 @@ pub(super) fn compare(lost: Vec<Lost>, names: Vec<String>, before: &State, after
             Some(PlacementChange { gpus: *gpus, before: was.clone(), after })
         })
         .collect();
-    let labels = labels(before, &after);
+    let labels = labels(before, after);
     let pods = before.pods.iter().filter_map(|(gpus, was)| {
         let is = after.pods.get(gpus)?;
         let own = PodChange { gpus: *gpus, before: was.clone(), after: is.clone() };
@@ -174,7 +175,7 @@ pub(super) fn compare(lost: Vec<Lost>, names: Vec<String>, before: &State, after
         labels,
         pods: pods.collect(),
         claims: claims.collect(),
-        checks: checks(before, &after),
+        checks: checks(before, after),
         placements,
         damage: Damage::default(),
     };
@@ -212,7 +213,11 @@ fn checks(before: &State, after: &State) -> Vec<CheckChange> {
         is_changed.then_some(CheckChange { check: own.check, subject, before: was, after, text })
     };
     let mut all: Vec<CheckChange> = after.checks.iter().filter_map(change).collect();
-    all.sort_by_key(|own| (std::cmp::Reverse(own.after), own.check.severity));
+    // Those that say the same of several subjects stand together.
+    all.sort_by(|a, b| {
+        let key = |own: &CheckChange| (Reverse(own.after), own.check.severity, own.check.code);
+        key(a).cmp(&key(b)).then_with(|| a.text.cmp(&b.text))
+    });
     all
 }
 

@@ -306,12 +306,13 @@ impl<const N: usize> Table<N> {
         let mut wide = [0; N];
         for (column, own) in wide.iter_mut().enumerate() {
             // A long cell is wrapped.
-            let most = if column == 0 { width * 2 / 5 } else { width * 2 / 5 / (N - 2).max(1) };
+            let part = if width < WIDTH { width / 3 } else { width * 2 / 5 };
+            let most = if column == 0 { part } else { part / (N - 2).max(1) };
             let cells = self.rows.iter().map(|row| count(&row[column]));
             *own = cells.max().unwrap_or_default().min(most);
         }
         let before: usize = wide[..N - 1].iter().map(|own| own + GAP).sum();
-        wide[N - 1] = width.saturating_sub(before).max(NARROWEST / 4);
+        wide[N - 1] = width.saturating_sub(before).max(NARROWEST / 6);
         for row in &self.rows {
             let cells: Vec<Vec<String>> =
                 row.iter().zip(wide).map(|(cell, wide)| lines(cell, wide)).collect();

@@ -30,10 +30,18 @@ pub struct Placed {
     pub cpus: usize,
 }
 
+/// By number of GPUs, the placement or the reason why there is none.
+pub(super) type Placements = BTreeMap<usize, Result<Placed, String>>;
+
+/// Returns the best placement of jobs of these numbers of GPUs.
+pub(super) fn place_all(topology: &Topology, sizes: &[usize]) -> Placements {
+    let solver = Solver::new(topology);
+    sizes.iter().map(|gpus| (*gpus, place(&solver, *gpus))).collect()
+}
+
 /// The state of a machine.
 pub(super) struct State {
-    /// By number of GPUs, the placement or the reason why there is none.
-    pub(super) placements: BTreeMap<usize, std::result::Result<Placed, String>>,
+    pub(super) placements: Placements,
     pub(super) labels: BTreeMap<String, String>,
     /// By number of GPUs, the reason why a pod does not start; `None`: it does.
     pub(super) pods: BTreeMap<usize, Option<String>>,
@@ -46,8 +54,6 @@ pub(super) struct State {
 /// The GPUs of which a claim is given some.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Granted {
-    /// The alternative, from 0.
-    pub(super) alternative: usize,
     /// The indices of its GPUs that are there.
     pub(super) gpus: Vec<u32>,
     /// True where NVLink joins each two of them. `None`: unknown, or one GPU.
@@ -55,10 +61,14 @@ pub(super) struct Granted {
 }
 
 impl State {
-    /// Looks at a machine that has lost these labels.
-    pub(super) fn of(topology: &Topology, kit: &Kit, lost_labels: &[String], whole: &Whole<'_>) -> Self {
-        let solver = Solver::new(topology);
-        let placed = |gpus: &usize| (*gpus, place(&solver, *gpus));
+    /// Looks at a machine that has lost these labels, and of which the placements are known.
+    pub(super) fn of(
+        topology: &Topology,
+        kit: &Kit,
+        lost_labels: &[String],
+        whole: &Whole<'_>,
+        placements: Placements,
+    ) -> Self {
         let mut labels = kit.node_labels.clone();
         let made = Labels::of(topology, &LabelOptions::default());
         labels.extend(made.iter().map(|(key, value)| (key, value.to_owned())));
@@ -66,7 +76,7 @@ impl State {
         let pods = pods(topology, kit, &labels);
         let checks = verdicts(topology, lost_labels, whole);
         Self {
-            placements: kit.sizes.iter().map(placed).collect(),
+            placements,
             labels,
             pods,
             claims: kit.claims.iter().map(|claim| (claim.gpus, grant(topology, claim))).collect(),
@@ -79,7 +89,7 @@ impl State {
 pub(super) struct Whole<'a> {
     pub(super) contents: &'a Contents,
     pub(super) baseline: Baseline,
-    /// What was read of its files and texts so far.
+    /// The readings of its files and texts so far.
     pub(super) readings: Cell<Readings>,
 }
 
@@ -106,7 +116,7 @@ fn verdicts(
     worst
 }
 
-fn place(solver: &Solver, gpus: usize) -> std::result::Result<Placed, String> {
+fn place(solver: &Solver, gpus: usize) -> Result<Placed, String> {
     let placement = solver.solve(&Request::gpus(gpus)).map_err(|error| error.message().to_owned())?;
     let score = |name: &str| {
         let score = placement.scores().iter().find(|score| score.objective == name)?;
@@ -161,15 +171,14 @@ fn pods(
 fn grant(topology: &Topology, claim: &MadeClaim) -> Option<Granted> {
     let there: BTreeMap<PciAddress, usize> =
         usable(topology).filter_map(|(position, gpu)| Some((gpu.address?, position))).collect();
-    let left = claim.alternatives.iter().map(|alternative| {
+    let mut left = claim.alternatives.iter().map(|alternative| {
         alternative.gpus.iter().filter_map(|gpu| there.get(gpu).copied()).collect::<Vec<usize>>()
     });
-    let (alternative, gpus) = left.enumerate().find(|(_, gpus)| gpus.len() >= claim.gpus)?;
+    let gpus = left.find(|gpus| gpus.len() >= claim.gpus)?;
     let linked = |a: usize, b: usize| topology.pairs().pair(a, b).path == Some(PathType::Nvl);
     let all = gpus.iter().all(|a| gpus.iter().all(|b| a == b || linked(*a, *b)));
     let index = |position: &usize| topology.gpus().nth(*position).map(|gpu| gpu.index);
     Some(Granted {
-        alternative,
         linked: (claim.gpus > 1 && topology.nvlink_known()).then_some(all),
         gpus: gpus.iter().filter_map(index).collect(),
     })

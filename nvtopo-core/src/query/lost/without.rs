@@ -57,9 +57,15 @@ impl Remains<'_> {
         if let NvLinkChoice::Number(number) = lost.which {
             let far = self.port(lost, number)?;
             ends.retain(|end| self.is_at(*end, far));
-            if ends.is_empty() {
-                // A port does not always tell where it ends.
+            if ends.is_empty() && far == NvLinkFar::Unknown {
                 ends.clone_from(&lost.ends);
+            }
+            if ends.is_empty() {
+                let name = named::device_name(self.before, lost.gpu);
+                return Err(Error::request(format!("link {number} of {name} ends elsewhere")).help(format!(
+                    "name it without the other end: nvlink:{}#{number}",
+                    name.trim_start_matches("GPU")
+                )));
             }
             port = Some(number);
         }
@@ -262,7 +268,19 @@ impl Remains<'_> {
                 own.1 += usize::from(gone.contains(&id));
             }
         }
+        self.lift(&gone);
         gone
+    }
+
+    /// Puts what is below a node that is gone, and not gone itself, below the next one up.
+    fn lift(&mut self, gone: &BTreeSet<NodeId>) {
+        for index in 0..self.fragment.nodes.len() {
+            let mut parent = self.fragment.nodes[index].parent;
+            while let Some(own) = parent.filter(|own| gone.contains(own)) {
+                parent = self.fragment.nodes[own.index()].parent;
+            }
+            self.fragment.nodes[index].parent = parent;
+        }
     }
 
     /// Builds what is left.
