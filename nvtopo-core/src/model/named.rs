@@ -6,7 +6,7 @@ use crate::model::{NodeId, NodeKind, Topology};
 use crate::units::listed;
 
 /// The most names that an error lists.
-const LISTED: usize = 24;
+pub(crate) const LISTED: usize = 24;
 
 /// Returns the name of a device for people.
 pub(crate) fn device_name(topology: &Topology, id: NodeId) -> String {

@@ -5,6 +5,7 @@ use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{NodeId, NodeKind, Topology, named};
+use crate::units::listed;
 use std::collections::BTreeSet;
 
 /// The lost parts of a machine.
@@ -77,13 +78,10 @@ fn switch(topology: &Topology, all: &[NodeId], kind: &str, name: &str) -> Result
     match all.iter().enumerate().find(is_it) {
         Some((_, id)) => Ok(vec![*id]),
         None => {
-            let names: Vec<String> = names(topology, all).take(named::LISTED + 1).collect();
+            let names: Vec<String> = names(topology, all).collect();
             let advice = match names.as_slice() {
                 [] => format!("it has no {kind}"),
-                [first @ .., _] if names.len() > named::LISTED => {
-                    format!("there are {}, …", first.join(", "))
-                }
-                names => format!("there are {}", names.join(", ")),
+                names => format!("there are {}", listed(names, named::LISTED)),
             };
             Err(Error::request(format!("the machine has no {kind} '{name}'")).help(advice))
         }
