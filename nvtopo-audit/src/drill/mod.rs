@@ -22,6 +22,7 @@ use nvtopo::{Error, LostPart, Result, Topology};
 use nvtopo_k8s::labels::Prefix;
 use state::{Placements, State, Whole, place_all};
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
@@ -83,9 +84,9 @@ impl<'a> Drill<'a> {
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for parts and labels that are not there, and says which
     /// are.
     pub fn run(&self, lost: &[Lost]) -> Result<DrillReport> {
-        let loss = self.prepare(lost)?;
-        let placements = place_all(&loss.left, &self.kit.sizes);
-        Ok(self.report(vec![self.finish(loss, placements)], 0))
+        let prepared = self.prepare(lost)?;
+        let placements = place_all(&prepared.left, &self.kit.sizes);
+        Ok(self.report(vec![self.finish(prepared, placements)], 0))
     }
 
     /// Loses each part by itself, those of [`LostPart::of`], and each label that nvtopo makes. The worst come first, by
@@ -112,7 +113,7 @@ impl<'a> Drill<'a> {
             let placed = losses.into_iter().zip(placements);
             outcomes.extend(placed.map(|(loss, placements)| self.finish(loss, placements)));
         }
-        outcomes.sort_by(|a, b| b.damage.cmp(&a.damage));
+        outcomes.sort_by_key(|outcome| Reverse(outcome.damage));
         Ok(DrillReport { is_ranking: true, ..self.report(outcomes, left_out) })
     }
 

@@ -12,7 +12,7 @@ pub(crate) struct DrillArgs {
     /// other source of a topology. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Vec<Locator>,
-    /// A part to lose: gpu:3, nic:mlx5_0, nvlink:0-1 (all between two GPUs), nvlink:0-1:1 (one of them), nvlink:0 (all of a GPU),
+    /// A part to lose: gpu:3, nic:NAME, nvlink:0-1 (all between two GPUs), nvlink:0-1:1 (one of them), nvlink:0 (all of a GPU),
     /// nvlink:0#4 (its link 4), cpus:0-3, numa:1 (its CPUs), switch:ADDRESS, nvswitch:0, label:KEY. Several are lost at once.
     /// Without any, each is lost by itself, and the worst come first
     #[arg(long, value_name = "PART")]

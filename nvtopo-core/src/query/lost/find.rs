@@ -75,17 +75,15 @@ fn switch(topology: &Topology, all: &[NodeId], kind: &str, name: &str) -> Result
     let is_it = |(own, id): &(usize, &NodeId)| {
         place == Some(*own) || by_address.is_some() && named::address(topology, **id) == by_address
     };
-    match all.iter().enumerate().find(is_it) {
-        Some((_, id)) => Ok(vec![*id]),
-        None => {
-            let names: Vec<String> = names(topology, all).collect();
-            let advice = match names.as_slice() {
-                [] => format!("it has no {kind}"),
-                names => format!("there are {}", listed(names, named::LISTED)),
-            };
-            Err(Error::request(format!("the machine has no {kind} '{name}'")).help(advice))
-        }
+    if let Some((_, id)) = all.iter().enumerate().find(is_it) {
+        return Ok(vec![*id]);
     }
+    let names: Vec<String> = names(topology, all).collect();
+    let advice = match names.as_slice() {
+        [] => format!("it has no {kind}"),
+        names => format!("there are {}", listed(names, named::LISTED)),
+    };
+    Err(Error::request(format!("the machine has no {kind} '{name}'")).help(advice))
 }
 
 /// Returns the names of switches: their addresses, or their places.

@@ -134,9 +134,9 @@ impl Remains<'_> {
     fn is_at(&self, node: NodeId, far: NvLinkFar) -> bool {
         let own = address(&self.fragment.nodes[node.index()].kind);
         match (far, &self.fragment.nodes[node.index()].kind) {
-            (NvLinkFar::Gpu(far) | NvLinkFar::Device(far), NodeKind::Gpu(_)) => own == Some(far),
             (NvLinkFar::Switch(far), NodeKind::NvSwitch(_)) => far.is_none() || own.is_none() || own == far,
-            (NvLinkFar::Device(far), NodeKind::NvSwitch(_)) => own == Some(far),
+            (NvLinkFar::Gpu(far), NodeKind::Gpu(_))
+            | (NvLinkFar::Device(far), NodeKind::Gpu(_) | NodeKind::NvSwitch(_)) => own == Some(far),
             _ => false,
         }
     }
@@ -216,7 +216,9 @@ impl Remains<'_> {
                 NodeKind::NumaNode(numa) => numa.distances.retain(|(other, _)| !numbers.contains(other)),
                 NodeKind::Machine(machine) => {
                     if let Some(nodes) = &mut machine.allowed_nodes {
-                        numbers.iter().for_each(|number| nodes.remove(*number));
+                        for number in &numbers {
+                            nodes.remove(*number);
+                        }
                     }
                 }
                 _ => {}
