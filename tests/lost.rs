@@ -132,7 +132,7 @@ fn ports_that_are_known_go_down() {
     assert_eq!([one.pairs().pair(0, 1).nvlinks, one.pairs().pair(0, 2).nvlinks], [2, 1]);
     let port = one.gpus().next().unwrap().nvlinks[3];
     assert_eq!((port.far, port.reported), (NvLinkFar::Unknown, None));
-    assert_eq!(one.pairs().pair(0, 2).rate.unwrap().bandwidth.as_gb_per_s(), 25.0);
+    assert_eq!(one.pairs().pair(0, 2).rate.unwrap().bandwidth.as_mb_per_s(), 25_000);
     let lost = without(&ring, &["gpu:0"]);
     assert_eq!([0, 1].map(|gpu| down(&lost, gpu)), [vec![2, 3], vec![0, 1]]);
     let pair = without(&ring, &["nvlink:1-2"]);
@@ -225,7 +225,7 @@ fn measured_rates_count_while_the_links_carry_them() {
     let both: Vec<_> = [("matrix", matrix), ("measured", measured)]
         .map(|(name, text)| nvtopo::source::parse(name, text.as_bytes()).unwrap())
         .into();
-    let topology = both.into_iter().fold(nvtopo::model::TopologyBuilder::new(), |all, one| all.with(one));
+    let topology = both.into_iter().fold(TopologyBuilder::new(), TopologyBuilder::with);
     let topology = topology.build().unwrap();
     let rate =
         |topology: &Topology| topology.pairs().pair(0, 1).rate.map(|rate| rate.bandwidth.as_gb_per_s());
