@@ -78,14 +78,14 @@ impl Cuts {
     /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
     /// flag tells that NCCL has no wider ring with relays. `least` is the rate over the least cut.
     pub(in crate::solve) fn direct_rings(&self, set: Set, least: u64) -> Option<(u64, bool)> {
-        fn has_cycle(near: &[u8; MAX_CUTS], first: u8, last: usize, left: u8) -> bool {
+        fn has_cycle(near: [u8; MAX_CUTS], first: u8, last: usize, left: u8) -> bool {
             left == 0 && near[last] & first != 0
                 || few(near[last] & left).any(|gpu| has_cycle(near, first, gpu, left & !(1 << gpu)))
         }
         let set = set as u8;
         let (first, rest) = (set & set.wrapping_neg(), set & set.wrapping_sub(1));
         if few(set).any(|gpu| (self.near[gpu] & set).count_ones() < 2)
-            || !has_cycle(&self.near, first, first.trailing_zeros() as usize, rest)
+            || !has_cycle(self.near, first, first.trailing_zeros() as usize, rest)
         {
             return None;
         }
