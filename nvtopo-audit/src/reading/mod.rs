@@ -45,8 +45,16 @@ pub(crate) struct Readings {
 }
 
 impl Readings {
-    /// Returns those that hold for another topology beside the same files and texts.
+    /// Returns those that hold for another topology beside the same files and texts, and for other labels.
     pub(crate) fn of_files(self) -> Self {
-        Self { ports: OnceCell::new(), drift: OnceCell::new(), ..self }
+        Self {
+            listed_processes: self.listed_processes,
+            outputs: self.outputs,
+            lspci: self.lspci,
+            smi: self.smi,
+            processes: self.processes,
+            kubelet: self.kubelet,
+            ..Self::default()
+        }
     }
 }
