@@ -6,7 +6,7 @@ use super::{Trial, words};
 pub(super) fn drill_trial(option: &str) -> Option<Trial> {
     let (base, value) = match option {
         "from" => ("--lose gpu:0 --gpus 1", "preset:gh200"),
-        "lose" => ("--from preset:rtx-a6000-4-bridged --lose gpu:0 --gpus 2", "nvlink:2-3"),
+        "lose" => ("--from preset:rtx-a6000-4-bridged --gpus 2", "nvlink:2-3"),
         "gpus" => ("--from preset:rtx-a6000-4-bridged --lose gpu:0", "3"),
         "format" => ("--from preset:rtx-a6000-4-bridged --lose gpu:0", "json"),
         _ => return None,
