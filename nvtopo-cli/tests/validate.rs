@@ -128,6 +128,8 @@ fn a_canary_says_go_on_or_roll_back() {
     std::fs::write(&record, "{}").unwrap();
     assert_eq!(canary("after", &[]).status.code(), Some(2));
     assert_eq!(programs.validate(&["--canary", "before"]).status.code(), Some(2));
+    // A comparison has its own tolerance, and lists everything.
+    assert_eq!(canary("after", &["--all"]).status.code(), Some(2));
 }
 
 #[test]
