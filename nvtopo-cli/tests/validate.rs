@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{json, run, text};
+use support::{json, run, text, three_gpus};
 
 /// A directory with programs, first in `PATH`.
 struct Programs(PathBuf);
@@ -161,22 +161,9 @@ fn an_interrupt_ends_what_runs() {
     assert!(!status.lines().any(|line| line.starts_with("State:") && !line.contains('Z')), "{status}");
 }
 
-/// Three GPUs beside one CPU, of which two have NVLink.
-fn three() -> String {
-    let cpu = nvtopo::apply::current_cpus().unwrap().first().unwrap();
-    let rows = ["X\tNV4\tSYS", "NV4\tX\tSYS", "SYS\tSYS\tX"];
-    let rows: String = rows
-        .iter()
-        .enumerate()
-        .map(|(gpu, row)| format!("GPU{gpu}\t{row}\t{cpu}\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    format!("\tGPU0\tGPU1\tGPU2\tCPU Affinity\n{rows}")
-}
-
 fn compare(options: &[&str], command: &[&str]) -> Output {
     let base = ["compare", "--from", "-", "--trust-topology", "--gpus", "2"];
-    run(&[&base[..], options, &["--"], command].concat(), &three(), &[])
+    run(&[&base[..], options, &["--"], command].concat(), &three_gpus(), &[])
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The trials of the options of `nvtopo validate` and `nvtopo compare`.
 
+use super::support::three_gpus;
 use super::{Trial, data_file, scratch, words};
 
 /// Writes a program that prints what `all_reduce_perf` prints, late where `SLOW` is set, and returns the folder that it is in.
@@ -95,15 +96,7 @@ pub(super) fn compare_trial(option: &str) -> Option<Trial> {
     let dry = || words("--from preset:dgx-1-v100 --gpus 2 --dry-run");
     let real = |more: &str| {
         let file = scratch("compare-machine.txt");
-        let cpu = nvtopo::apply::current_cpus().unwrap().first().unwrap();
-        let rows = ["X\tNV4\tSYS", "NV4\tX\tSYS", "SYS\tSYS\tX"];
-        let rows: String = rows
-            .iter()
-            .enumerate()
-            .map(|(gpu, row)| format!("GPU{gpu}\t{row}\t{cpu}\n"))
-            .collect::<Vec<_>>()
-            .concat();
-        std::fs::write(&file, format!("\tGPU0\tGPU1\tGPU2\tCPU Affinity\n{rows}")).unwrap();
+        std::fs::write(&file, three_gpus()).unwrap();
         let base = words("--gpus 2 --trust-topology --metric rate:{}");
         [vec!["--from".to_owned(), file], base, words(more)].concat()
     };

@@ -52,3 +52,17 @@ pub(crate) fn machine() -> (String, [u32; 2]) {
     let rows = format!("GPU0\t X \tNV4\t{first}\t0\nGPU1\tNV4\t X \t{last}\t0\n");
     (format!("\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n{rows}"), [first, last])
 }
+
+/// Three GPUs beside one CPU that this process may use, of which two have NVLink, as a text.
+#[cfg(target_os = "linux")]
+pub(crate) fn three_gpus() -> String {
+    let cpu = nvtopo::apply::current_cpus().unwrap().first().unwrap();
+    let rows = ["X\tNV4\tSYS", "NV4\tX\tSYS", "SYS\tSYS\tX"];
+    let rows: String = rows
+        .iter()
+        .enumerate()
+        .map(|(gpu, row)| format!("GPU{gpu}\t{row}\t{cpu}\n"))
+        .collect::<Vec<_>>()
+        .concat();
+    format!("\tGPU0\tGPU1\tGPU2\tCPU Affinity\n{rows}")
+}
