@@ -2,9 +2,9 @@
 
 use nvtopo::PciAddress;
 use nvtopo::Topology;
-use nvtopo::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated};
+use nvtopo::model::{Gpu, Node, NodeId, NodeKind, NumaNode, Nvme, Stated};
 use nvtopo::{CpuSet, NodeSet};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Devices that are shown together.
 pub(crate) struct Place<'a> {
@@ -45,11 +45,17 @@ pub(crate) fn shown(topology: &Topology) -> Shown<'_> {
         let named = numa.gpu.is_some_and(|gpu| gpus.contains(&gpu));
         numa.cpus.is_empty() && (named || memories.contains(numa.os_index))
     };
+    let is_disk = |node: &Node| matches!(node.kind, NodeKind::Nvme(_));
+    let with_disks: BTreeSet<NodeId> = topology
+        .nodes()
+        .filter(|(_, node)| is_disk(node))
+        .filter_map(|(id, _)| topology.numa_ancestor(id))
+        .collect();
     let (mut places, mut bare) = (Vec::new(), Vec::new());
     for place in self::places(topology) {
         match place.node {
             Some((_, numa)) if place.devices.is_empty() && is_memory(numa) => {}
-            Some((id, _)) if place.devices.is_empty() && disks(topology, Some(id)).next().is_none() => {
+            Some((id, _)) if place.devices.is_empty() && !with_disks.contains(&id) => {
                 bare.push(place);
             }
             _ => places.push(place),
@@ -87,17 +93,20 @@ pub(crate) fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a N
 
 /// Returns every NUMA node in the source's order, then the devices of unknown node, grouped by their near CPUs.
 fn places(topology: &Topology) -> Vec<Place<'_>> {
-    let mut places = Vec::new();
-    let mut unplaced: Vec<usize> = (0..topology.devices().len()).collect();
-    for (id, numa) in topology.nodes().filter_map(|(id, node)| Some((id, node.kind.as_numa_node()?))) {
-        let here = |device: &usize| is_on(topology, topology.devices()[*device], id, numa);
-        let (devices, others) = unplaced.into_iter().partition(here);
-        unplaced = others;
+    let nodes = || topology.nodes().filter_map(|(id, node)| Some((id, node.kind.as_numa_node()?)));
+    let ids: BTreeMap<u32, NodeId> = nodes().map(|(id, numa)| (numa.os_index, id)).collect();
+    let mut by_node: BTreeMap<Option<NodeId>, Vec<usize>> = BTreeMap::new();
+    for (device, id) in topology.devices().iter().enumerate() {
+        by_node.entry(numa_node_of(topology, *id, &ids)).or_default().push(device);
+    }
+    let mut places: Vec<Place<'_>> = Vec::new();
+    for (id, numa) in nodes() {
+        let devices = by_node.remove(&Some(id)).unwrap_or_default();
         let cpus = (!numa.cpus.is_empty()).then(|| numa.cpus.clone());
         places.push(Place { node: Some((id, numa)), cpus, devices });
     }
     let known = places.len();
-    for device in unplaced {
+    for device in by_node.into_values().flatten() {
         let cpus = topology.local_cpus(topology.devices()[device]).known().cloned();
         match places[known..].iter_mut().find(|place| place.cpus == cpus) {
             Some(place) => place.devices.push(device),
@@ -116,10 +125,13 @@ pub(crate) fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<It
     disks.filter(move |(id, _)| topology.numa_ancestor(*id) == on).map(|(_, disk)| disk)
 }
 
-fn is_on(topology: &Topology, device: NodeId, id: NodeId, numa: &NumaNode) -> bool {
-    let stated = topology.local_nodes(device);
-    match stated.known() {
-        Some(nodes) => *nodes == NodeSet::from_iter([numa.os_index]),
-        None => topology.numa_ancestor(device) == Some(id),
+/// Returns the NUMA node that a device is on: the only one that is near to it, or else the one that contains it.
+fn numa_node_of(topology: &Topology, device: NodeId, ids: &BTreeMap<u32, NodeId>) -> Option<NodeId> {
+    match topology.local_nodes(device).known() {
+        Some(nodes) => {
+            let mut nodes = nodes.iter();
+            nodes.next().filter(|_| nodes.next().is_none()).and_then(|only| ids.get(&only).copied())
+        }
+        None => topology.numa_ancestor(device),
     }
 }

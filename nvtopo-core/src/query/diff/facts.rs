@@ -126,11 +126,11 @@ fn stated<T: ToString>(fact: &Stated<T>) -> Option<String> {
 }
 
 /// Returns the facts of a NUMA node. Its memory is compared apart, for the kernel's own part of it varies.
-pub(super) fn of_numa_node(topology: &Topology, numa: &NumaNode) -> Vec<Fact> {
+pub(super) fn of_numa_node(numa: &NumaNode, knows_cpus: bool) -> Vec<Fact> {
     let distances: Vec<String> =
         numa.distances.iter().map(|(to, distance)| format!("{to}:{distance}")).collect();
     vec![
-        fact("CPUs", Identity, knows_cpus(topology).then_some(&numa.cpus)),
+        fact("CPUs", Identity, knows_cpus.then_some(&numa.cpus)),
         fact("distances", Identity, (!distances.is_empty()).then(|| distances.join(" "))),
     ]
 }

@@ -2,7 +2,7 @@
 //!
 //! A device is known by its UUID, wherever it is; links, paths and NUMA nodes belong to its site, whatever is there.
 
-use super::facts::{self, is_named, of_disk, of_nic, of_numa_node};
+use super::facts::{self, is_named, knows_cpus, of_disk, of_nic, of_numa_node};
 use super::{Change, ChangeKind, Findings};
 use crate::ids::PciAddress;
 use crate::model::{Gpu, Nic, NodeKind, Nvme, Provenance, Stated, Topology};
@@ -190,6 +190,7 @@ fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
         topology.numa_nodes().map(|numa| (numa.os_index, numa.clone())).collect()
     };
     let (own, mut others) = (by_number(before), by_number(after));
+    let knows_cpus = [before, after].map(knows_cpus);
     // A machine whose NUMA nodes nobody told has lost none.
     if own.is_empty() || others.is_empty() {
         if own.len() != others.len() {
@@ -208,7 +209,7 @@ fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
             continue;
         };
         memory(&part, numa.memory, other.memory, found);
-        found.facts(&part, of_numa_node(before, &numa), of_numa_node(after, &other));
+        found.facts(&part, of_numa_node(&numa, knows_cpus[0]), of_numa_node(&other, knows_cpus[1]));
     }
     for number in others.into_keys() {
         let part = format!("NUMA node {number}");

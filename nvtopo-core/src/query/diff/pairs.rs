@@ -24,12 +24,14 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
     }
     let mut differences: BTreeMap<Difference, Vec<(usize, usize)>> = BTreeMap::new();
     let (own_links, other_links) = (direct(before), direct(after));
+    let bridges = [before, after].map(tells_bridges);
     for (a, b) in (0..map.len()).flat_map(|a| (a + 1..map.len()).map(move |b| (a, b))) {
         let (Some(other_a), Some(other_b)) = (map[a], map[b]) else { continue };
-        let own = Side { topology: before, links: &own_links, a, b };
-        let other = Side { topology: after, links: &other_links, a: other_a, b: other_b };
+        let own = Side { topology: before, links: &own_links, tells_bridges: bridges[0], a, b };
+        let (a, b) = (other_a, other_b);
+        let other = Side { topology: after, links: &other_links, tells_bridges: bridges[1], a, b };
         for difference in own.differences(&other, found) {
-            differences.entry(difference).or_default().push((a, b));
+            differences.entry(difference).or_default().push((own.a, own.b));
         }
     }
     for (difference, pairs) in differences {
@@ -87,6 +89,7 @@ fn direct(topology: &Topology) -> Direct {
 struct Side<'a> {
     topology: &'a Topology,
     links: &'a Direct,
+    tells_bridges: bool,
     a: usize,
     b: usize,
 }
@@ -115,28 +118,24 @@ impl Side<'_> {
 
     fn differences(&self, other: &Self, found: &mut Findings) -> Vec<Difference> {
         let mut differences = Vec::new();
-        let mut add = |kind, fact, before: String, after: String| {
-            if before != after {
-                differences.push(Difference { kind, fact, before, after });
-            }
-        };
         let nvlink_known = self.topology.nvlink_known() && other.topology.nvlink_known();
         if self.are_gpus() && nvlink_known {
             let (own, others) = (self.links(), other.links());
-            add(ChangeKind::Nvlinks, "NVLinks", own.0.to_string(), others.0.to_string());
+            differences.extend(difference(ChangeKind::Nvlinks, "NVLinks", own.0, others.0));
             if let ((links, Some(own)), (same, Some(others))) = (own, others)
                 && links == same
             {
-                add(ChangeKind::Nvlinks, "rate of NVLinks", own.to_string(), others.to_string());
+                differences.extend(difference(ChangeKind::Nvlinks, "rate of NVLinks", own, others));
             }
         }
-        let paths = [(self, other), (other, self)].map(|(side, far)| path(side.pair().path, far.topology));
+        let paths =
+            [(self, other), (other, self)].map(|(side, far)| path(side.pair().path, far.tells_bridges));
         match (paths[0], paths[1]) {
             // Where one of the two cannot tell NVLinks, the path beside them is no difference.
             (Some(own), Some(others))
                 if nvlink_known || ![own, others].iter().any(|path| *path <= PathType::C2c) =>
             {
-                add(ChangeKind::Path, "path", own.word().to_owned(), others.word().to_owned());
+                differences.extend(difference(ChangeKind::Path, "path", own.word(), others.word()));
             }
             (Some(_), None) => found.one_sided("path", true, &self.name()),
             (None, Some(_)) => found.one_sided("path", false, &self.name()),
@@ -147,13 +146,13 @@ impl Side<'_> {
         }
         let access = |side: &Self| side.topology.p2p(side.nodes().0, side.nodes().1).map(words);
         if let (Some(own), Some(others)) = (access(self), access(other)) {
-            add(ChangeKind::P2p, "peer-to-peer access", own, others);
+            differences.extend(difference(ChangeKind::P2p, "peer-to-peer access", own, others));
         }
         let measured = |side: &Self| side.topology.measured(side.nodes().0, side.nodes().1);
         if let (Some(own), Some(others)) = (measured(self), measured(other)) {
             let (low, high) = (own.min(others).as_gb_per_s(), own.max(others).as_gb_per_s());
             if high - low > high * TOLERANCE {
-                add(ChangeKind::Bandwidth, "measured", own.to_string(), others.to_string());
+                differences.extend(difference(ChangeKind::Bandwidth, "measured", own, others));
             }
         }
         differences
@@ -162,10 +161,26 @@ impl Side<'_> {
 
 /// Returns a path as far as a machine tells such paths: one without host bridges, such as that of a file of NCCL, does not tell
 /// whether devices of one NUMA node share one.
-pub(super) fn path(own: Option<PathType>, other: &Topology) -> Option<PathType> {
+pub(super) fn path(own: Option<PathType>, other_tells_bridges: bool) -> Option<PathType> {
+    own.map(|own| if own == PathType::Phb && !other_tells_bridges { PathType::Node } else { own })
+}
+
+/// Returns whether a machine tells which devices are below one host bridge.
+pub(super) fn tells_bridges(topology: &Topology) -> bool {
     let is_bridge = |kind: &NodeKind| matches!(kind, NodeKind::HostBridge(_));
-    let tells = || !other.stated_paths().is_empty() || other.nodes().any(|(_, node)| is_bridge(&node.kind));
-    own.map(|own| if own == PathType::Phb && !tells() { PathType::Node } else { own })
+    !topology.stated_paths().is_empty() || topology.nodes().any(|(_, node)| is_bridge(&node.kind))
+}
+
+/// Returns the difference between two values, where their texts differ too.
+fn difference<T: PartialEq + ToString>(
+    kind: ChangeKind,
+    fact: &'static str,
+    was: T,
+    is: T,
+) -> Option<Difference> {
+    // Most pairs are alike, and there are as many as the square of devices: their texts are not made.
+    let (before, after) = (was != is).then(|| (was.to_string(), is.to_string()))?;
+    (before != after).then_some(Difference { kind, fact, before, after })
 }
 
 /// Returns what the driver says of each operation: `read OK, write OK`.

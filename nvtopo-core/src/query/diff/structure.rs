@@ -7,7 +7,7 @@
 use super::canonical::{are_twins, cells};
 use super::facts::{self, Nature, counted, knows_cpus, of_gpu, of_nic};
 use super::matching::may_hide;
-use super::pairs::path;
+use super::pairs::{path, tells_bridges};
 use super::{ChangeKind, Findings};
 use crate::model::{Basis, NumaNode, PathType, Topology};
 use crate::units::{Bandwidth, count_of, exact_bytes};
@@ -49,7 +49,7 @@ fn coloured(machines: [&Topology; 2]) -> ([Vec<u32>; 2], [Vec<u32>; 2]) {
     let mut of = [Vec::new(), Vec::new()];
     let mut paths = [Vec::new(), Vec::new()];
     let mut numbers = BTreeMap::new();
-    let told = Told::of(machines);
+    let (told, bridges) = (Told::of(machines), machines.map(tells_bridges));
     for (side, topology) in machines.into_iter().enumerate() {
         let devices = topology.devices().len();
         for device in 0..devices {
@@ -58,7 +58,7 @@ fn coloured(machines: [&Topology; 2]) -> ([Vec<u32>; 2], [Vec<u32>; 2]) {
         }
         for (a, b) in (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b))) {
             let next = numbers.len() as u32;
-            let path = told.path(topology, machines[1 - side], a, b);
+            let path = told.path(topology, bridges[1 - side], a, b);
             paths[side].push(*numbers.entry(path).or_insert(next));
         }
     }
@@ -185,7 +185,7 @@ impl Told {
     fn path(
         &self,
         topology: &Topology,
-        other: &Topology,
+        other_tells_bridges: bool,
         a: usize,
         b: usize,
     ) -> (Option<PathType>, u16, Option<Bandwidth>) {
@@ -195,7 +195,7 @@ impl Told {
             return (None, 0, None);
         }
         let rate = pair.rate.filter(|_| self.rates && pair.nvlinks > 0).map(|rate| rate.bandwidth);
-        (path(pair.path, other), pair.nvlinks, rate)
+        (path(pair.path, other_tells_bridges), pair.nvlinks, rate)
     }
 }
 

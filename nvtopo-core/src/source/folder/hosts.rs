@@ -68,15 +68,19 @@ pub(in crate::source) fn check_matrices(fragments: &[Fragment]) -> Result<()> {
     let numbers = |own: &Fragment| -> BTreeSet<u32> {
         own.nodes.iter().filter_map(|node| Some(node.kind.as_gpu()?.index)).collect()
     };
-    for matrix in fragments.iter().filter(|own| is_whole_matrix(own)) {
-        let own = numbers(matrix);
-        for other in fragments.iter().filter(|other| other.provenance == Provenance::Smi) {
-            let Some(missing) = numbers(other).difference(&own).next().copied() else { continue };
+    // Most texts tell the same GPUs, and each such list is compared once.
+    let mut seen = BTreeSet::new();
+    let by_smi = fragments.iter().filter(|own| own.provenance == Provenance::Smi);
+    let told = by_smi.map(|own| (own, is_whole_matrix(own), numbers(own)));
+    let told: Vec<_> = told.filter(|(_, whole, numbers)| seen.insert((*whole, numbers.clone()))).collect();
+    for (matrix, _, own) in told.iter().filter(|(_, is_whole, _)| *is_whole) {
+        for (other, _, numbers) in &told {
+            let Some(missing) = numbers.difference(own).next().copied() else { continue };
             let (one, two) = match (&matrix.file, &other.file) {
                 (Some(one), Some(two)) => (format!("the matrix in {one}"), two.to_string()),
                 _ => ("the matrix".to_owned(), "another text of nvidia-smi".to_owned()),
             };
-            let (count, others) = (count_of(own.len(), "GPU"), numbers(other).len());
+            let (count, others) = (count_of(own.len(), "GPU"), numbers.len());
             let text = format!(
                 "these are two machines, or one as two containers see it: {one} shows {count}, and {two} {others}, with GPU{missing}"
             );
