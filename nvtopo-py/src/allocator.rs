@@ -1,4 +1,4 @@
-//! `Allocator`: what jobs have of a machine, and `Request`, by which it is asked.
+//! `Allocator`: the jobs of a machine and what each has of it, and `Request`: what a job needs.
 
 use crate::arguments::Count;
 use crate::pickle::{Field, Reduced, reduce};
@@ -186,7 +186,7 @@ impl Batch {
 #[pyclass(frozen, module = "nvtopo")]
 pub(crate) struct Allocator(Mutex<Jobs>);
 
-/// The jobs of a machine, and what each was asked for.
+/// The jobs of a machine, and the request of each.
 struct Jobs {
     allocator: nvtopo::solve::Allocator,
     terms: BTreeMap<JobId, Arc<Terms>>,
@@ -286,10 +286,10 @@ impl Allocator {
     /// (1.0, True, [])
     fn place_all(&self, py: Python<'_>, requests: Vec<RequestArgument>) -> PyResult<Batch> {
         let terms: Vec<Terms> = requests.into_iter().map(|RequestArgument(terms)| terms).collect();
-        let asked: Vec<nvtopo::Request> = terms.iter().map(Terms::request).collect();
+        let requests: Vec<nvtopo::Request> = terms.iter().map(Terms::request).collect();
         call(py, || {
             let mut jobs = self.lock();
-            let batch = jobs.allocator.place_all(&asked)?;
+            let batch = jobs.allocator.place_all(&requests)?;
             for (id, terms) in batch.jobs.iter().zip(&terms) {
                 // Its GPUs were chosen together with the others': it had no choice but these.
                 let own =

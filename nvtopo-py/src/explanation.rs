@@ -76,7 +76,7 @@ impl Explanation {
 }
 
 impl Explanation {
-    /// The answer to what was asked of a whole machine.
+    /// Answers a request to a machine without jobs.
     pub(crate) fn find(py: Python<'_>, solver: &Solver, terms: Terms) -> PyResult<Self> {
         let answer = call(py, || solver.explain(&terms.request_on(solver.topology())))?;
         Ok(Self { answer, terms: Arc::new(terms) })

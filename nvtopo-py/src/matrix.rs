@@ -86,12 +86,12 @@ impl BandwidthMatrix {
         // SAFETY: Python gives a view that it owns and nobody else uses, and its fields need not be initialized to write
         // this one. The protocol wants it null where a request is refused.
         unsafe { (&raw mut (*view).obj).write(ptr::null_mut()) };
-        let asked = |what: c_int| flags & what == what;
-        if asked(ffi::PyBUF_WRITABLE) {
+        let wants = |what: c_int| flags & what == what;
+        if wants(ffi::PyBUF_WRITABLE) {
             return Err(PyBufferError::new_err("a BandwidthMatrix never changes: ask for a view to read"));
         }
         let matrix = slf.get();
-        if asked(ffi::PyBUF_F_CONTIGUOUS) && matrix.devices > 1 {
+        if wants(ffi::PyBUF_F_CONTIGUOUS) && matrix.devices > 1 {
             return Err(PyBufferError::new_err("a BandwidthMatrix lies row by row, not column by column"));
         }
         // The pointers are to fields of a frozen object, behind which nobody writes, though the protocol has them mutable.
@@ -102,10 +102,10 @@ impl BandwidthMatrix {
             itemsize: NUMBER,
             readonly: 1,
             // Who does not ask for the shape gets bytes in a row.
-            ndim: if asked(ffi::PyBUF_ND) { 2 } else { 1 },
-            format: if asked(ffi::PyBUF_FORMAT) { FORMAT.as_ptr().cast_mut() } else { ptr::null_mut() },
-            shape: if asked(ffi::PyBUF_ND) { lengths } else { ptr::null_mut() },
-            strides: if asked(ffi::PyBUF_STRIDES) { strides } else { ptr::null_mut() },
+            ndim: if wants(ffi::PyBUF_ND) { 2 } else { 1 },
+            format: if wants(ffi::PyBUF_FORMAT) { FORMAT.as_ptr().cast_mut() } else { ptr::null_mut() },
+            shape: if wants(ffi::PyBUF_ND) { lengths } else { ptr::null_mut() },
+            strides: if wants(ffi::PyBUF_STRIDES) { strides } else { ptr::null_mut() },
             suboffsets: ptr::null_mut(),
             internal: ptr::null_mut(),
             obj: ptr::null_mut(),

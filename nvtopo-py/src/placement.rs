@@ -295,7 +295,7 @@ impl Placement {
 }
 
 impl Placement {
-    /// The answer to what was asked of a machine without jobs.
+    /// Answers a request to a machine without jobs.
     pub(crate) fn find(py: Python<'_>, solver: &Solver, terms: Terms) -> PyResult<Self> {
         Self::ask(py, solver, Arc::new(terms), false)
     }

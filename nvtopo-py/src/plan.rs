@@ -129,7 +129,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// The plan that follows from what was asked and from where this process is.
+    /// Makes the plan of a request for the place of this process.
     pub(crate) fn find(
         py: Python<'_>,
         topology: &Topology,

@@ -276,7 +276,7 @@ impl RankMap {
 }
 
 impl RankMap {
-    /// The answer to what was asked of a machine.
+    /// Answers a parallel job.
     pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: ParallelTerms) -> PyResult<Self> {
         let ParallelTerms { tp, cp, ep, dp, pp, .. } = terms;
         let mut job = ParallelJob::new().tp(tp.0).cp(cp.0).ep(ep.0).dp(dp.0).pp(pp.0);

@@ -81,16 +81,20 @@ impl<'a> NodeReport<'a> {
     /// Returns the verdicts without the changes since a baseline, which are a part of their own.
     pub(crate) fn verdicts(&self) -> Vec<FindingGroup<'_>> {
         let mut groups = self.audit.groups();
-        groups.retain(|group| group.check.theme != Theme::Drift);
+        groups.retain(|group| !self.is_change(group));
         groups
     }
 
     /// Returns the changes since the baseline, and those that cannot be judged.
     pub(crate) fn drift(&self) -> Vec<FindingGroup<'_>> {
         let mut groups = self.audit.groups();
-        let is_told = |group: &FindingGroup<'_>| group.status >= Status::Unknown || group.waived.is_some();
-        groups.retain(|group| group.check.theme == Theme::Drift && is_told(group));
+        groups.retain(|group| self.is_change(group));
         groups
+    }
+
+    fn is_change(&self, group: &FindingGroup<'_>) -> bool {
+        let is_told = group.status >= Status::Unknown || group.waived.is_some();
+        self.baseline.is_some() && group.check.theme == Theme::Drift && is_told
     }
 
     /// Returns the sentence on the baseline.

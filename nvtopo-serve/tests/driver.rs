@@ -57,10 +57,10 @@ fn scrapes_go_on_while_the_driver_hangs_and_it_is_told() {
     let begun = Instant::now();
     let mut longest = Duration::ZERO;
     loop {
-        let asked = Instant::now();
+        let started = Instant::now();
         assert!(program.get("/metrics", "").starts_with("HTTP/1.1 200"));
         assert!(program.get("/healthz", "").starts_with("HTTP/1.1 200"));
-        longest = longest.max(asked.elapsed());
+        longest = longest.max(started.elapsed());
         let ready = program.get("/readyz", "");
         if ready.starts_with("HTTP/1.1 503") {
             assert!(ready.contains("NVIDIA's driver hangs"), "{ready}");

@@ -116,12 +116,17 @@ fn argument(evidence: &Evidence<'_>, name: &str) -> Option<CpuSet> {
         line.known()?.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let list = words.next_back()?;
     if list == "all" {
-        return Some(evidence.topology.cpus());
+        return all_cpus(evidence);
     }
     // Flags stand before the list.
     let starts = |item: &&str| item.starts_with(|letter: char| letter.is_ascii_digit());
     let items: Vec<&str> = list.split(',').skip_while(|item| !starts(item)).collect();
     items.join(",").parse().ok()
+}
+
+/// Returns the CPUs of the machine. `None`: no source lists them all.
+fn all_cpus(evidence: &Evidence<'_>) -> Option<CpuSet> {
+    evidence.topology.lists_all_cpus().then(|| evidence.topology.cpus())
 }
 
 /// Returns a set of CPUs by its file, else by a boot argument. `None`: unknown.
@@ -155,12 +160,11 @@ fn isolated(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.pass(NODE, "no CPU is isolated");
         return;
     }
-    let all = evidence.topology.cpus();
     // Without a policy nobody has CPUs for himself, and all are shared.
     let is_static = settings.map(|settings| settings.text("cpuManagerPolicy") == Some("static"));
     let shared = state.known().filter(|state| state.policy_name == "static").and_then(CpuState::shared);
     let none = is_static == Some(false) || state.known().is_some_and(|state| state.policy_name == "none");
-    let Some(shared) = shared.or_else(|| (none && !all.is_empty()).then_some(all)) else {
+    let Some(shared) = shared.or_else(|| all_cpus(evidence).filter(|_| none)) else {
         let text = format!("CPUs {isolated} are isolated, and which CPUs containers share is not known");
         verdicts.unknown(NODE, text);
         return;

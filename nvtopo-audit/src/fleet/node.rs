@@ -206,7 +206,7 @@ fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] 
     [
         machine.product.clone(),
         (!packages.is_empty()).then(|| packages.into_iter().collect::<Vec<_>>().join(", ")),
-        number(topology.cpus().len()),
+        topology.lists_all_cpus().then(|| number(topology.cpus().len())).flatten(),
         number(topology.numa_nodes().count()),
         counted(topology.gpus().map(|gpu| model(gpu.model.as_ref(), &gpu.pci).or(Some("GPU".to_owned())))),
         links.flatten(),

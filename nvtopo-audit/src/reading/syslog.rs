@@ -21,11 +21,11 @@ pub(crate) fn losses(evidence: &Evidence<'_>) -> Option<BTreeMap<String, usize>>
         }
         let all = found.get_or_insert_default();
         // The kernel and the network service tell of the same loss.
-        let mut counts: BTreeMap<(&str, Teller), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(&str, Program), usize> = BTreeMap::new();
         let Some(end) = lines().rev().find_map(stamp) else { continue };
-        for (line, (interface, teller)) in lines().filter_map(|line| Some((line, loss(line)?))) {
+        for (line, (interface, program)) in lines().filter_map(|line| Some((line, loss(line)?))) {
             if stamp(line).is_some_and(|at| (end - at).rem_euclid(SECONDS_OF_YEAR) <= WINDOW) {
-                *counts.entry((interface, teller)).or_default() += 1;
+                *counts.entry((interface, program)).or_default() += 1;
             }
         }
         for ((interface, _), count) in counts {
@@ -78,7 +78,7 @@ fn of_year(time: DateTime) -> i64 {
 
 /// The program that tells of a loss.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Teller {
+enum Program {
     Kernel,
     Service,
 }
@@ -89,17 +89,17 @@ const VIRTUAL: [&str; 10] =
 
 /// Returns the interface that a line says has lost its link: `systemd-networkd[5398]: ib6: Lost carrier`,
 /// `kernel: mlx5_core 0000:0c:00.0 rdma0: Link down`, `eth0: NIC Link is Down`.
-fn loss(line: &str) -> Option<(&str, Teller)> {
+fn loss(line: &str) -> Option<(&str, Program)> {
     let (before, said) = line.trim_end().rsplit_once(": ")?;
-    let teller = match said {
-        "Lost carrier" | "lost carrier" => Teller::Service,
-        "Link down" | "NIC Link is Down" | "link down" => Teller::Kernel,
+    let program = match said {
+        "Lost carrier" | "lost carrier" => Program::Service,
+        "Link down" | "NIC Link is Down" | "link down" => Program::Kernel,
         _ => return None,
     };
     let interface = before.rsplit([' ', ':']).next()?;
     let is_own = !VIRTUAL.iter().any(|begin| interface.starts_with(begin));
     // The kernel allows 15 letters.
-    (is_own && (1..=15).contains(&interface.len())).then_some((interface, teller))
+    (is_own && (1..=15).contains(&interface.len())).then_some((interface, program))
 }
 
 #[cfg(test)]
