@@ -129,6 +129,44 @@ fn places_told_elsewhere_settle_what_other_ends_are() {
 }
 
 #[test]
+fn ports_that_are_down_are_taken_from_a_preset() {
+    let status = |down: [usize; 8]| {
+        let mut text = "$ nvidia-smi nvlink -s\n".to_owned();
+        for (gpu, down) in down.into_iter().enumerate() {
+            writeln!(
+                text,
+                "GPU {gpu}: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})"
+            )
+            .unwrap();
+            for link in 0..18 {
+                let is_down = link >= 18 - down;
+                let state = if is_down { "<inactive>" } else { "26.562 GB/s" };
+                writeln!(text, "\t Link {link}: {state}").unwrap();
+            }
+        }
+        text
+    };
+    let merged = |down: [usize; 8]| {
+        let path = std::env::temp_dir().join(format!("nvtopo-ports-down-{}", std::process::id()));
+        fs::write(&path, status(down)).unwrap();
+        let topology =
+            Topology::open(&[Locator::Preset("dgx-h100".to_owned()), Locator::Path(path.clone())]).unwrap();
+        fs::remove_file(path).unwrap();
+        topology
+    };
+    let topology = merged([0, 2, 2, 5, 18, 0, 0, 0]);
+    let pair = |a, b| {
+        let pair = topology.pairs().pair(a, b);
+        (pair.nvlinks, pair.rate.map(|rate| rate.bandwidth.as_mb_per_s()))
+    };
+    assert_eq!(pair(0, 5), (18, Some(450_000)));
+    assert_eq!((pair(0, 1), pair(1, 2)), ((16, Some(400_000)), (16, Some(400_000))));
+    assert_eq!(pair(2, 3), (13, Some(325_000)));
+    assert_eq!(pair(4, 5).0, 0);
+    assert_eq!(topology.pairs().pair(4, 5).path, Some(PathType::Node));
+}
+
+#[test]
 fn paths_that_are_known_stay() {
     let topo = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV2\t0-15\nGPU1\tNV2\t X \t0-15\n";
     let topology =

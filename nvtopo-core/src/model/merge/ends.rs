@@ -2,7 +2,8 @@
 
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, Note, NoteCode, NvLinkFar, NvLinkPort, NvSwitch, rates,
+    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, Note, NoteCode, NvLinkFar, NvLinkPort, NvSwitch, Rate,
+    rates,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,6 +187,39 @@ fn link_switches(fragment: &mut Fragment, gpus: &[NodeId], ends: &[BTreeMap<NvLi
             fragment.links.push((*gpu, node, link));
         }
     }
+}
+
+/// Takes the ports that are down from a preset's NVLinks between GPUs and NVSwitches, where every port of a GPU is told. The
+/// last go first: which NVSwitch a port leads to is not told, and so GPUs that lost as many still share the others.
+pub(super) fn take_ports_down(fragment: &mut Fragment) {
+    for id in (0..fragment.nodes.len() as u32).map(NodeId) {
+        let Some(gpu) = fragment.nodes[id.index()].kind.as_gpu() else { continue };
+        let (ports, nodes) = (&gpu.nvlinks, &fragment.nodes);
+        let down = ports.iter().filter(|port| port.up == Some(false)).count();
+        let is_told = ports.iter().all(|port| port.up.is_some());
+        let leads_to_switch = |end: NodeId| matches!(nodes[end.index()].kind, NodeKind::NvSwitch(_));
+        let own = fragment.links.iter_mut().filter(|(a, b, link)| {
+            link.kind == LinkKind::NvLink
+                && (*a == id && leads_to_switch(*b) || *b == id && leads_to_switch(*a))
+        });
+        let mut own: Vec<&mut Link> = own.map(|(_, _, link)| link).collect();
+        let count: usize = own.iter().map(|link| usize::from(link.lanes.unwrap_or_default())).sum();
+        if down == 0 || !is_told || count != ports.len() {
+            continue;
+        }
+        let mut left = down;
+        for link in own.iter_mut().rev() {
+            let all = link.lanes.unwrap_or_default();
+            let up = all.saturating_sub(u16::try_from(left).unwrap_or(u16::MAX));
+            left -= usize::from(all - up);
+            link.rate = link.rate.map(|rate| {
+                let bandwidth = rate.bandwidth.as_mb_per_s() * u64::from(up) / u64::from(all.max(1));
+                Rate { bandwidth: Bandwidth::from_mb_per_s(bandwidth), ..rate }
+            });
+            link.lanes = Some(up);
+        }
+    }
+    fragment.links.retain(|(_, _, link)| link.kind != LinkKind::NvLink || link.lanes != Some(0));
 }
 
 /// Returns the link that NVLinks with the same two ends form.

@@ -1,10 +1,10 @@
 //! Links, stated paths and measurements of two fragments.
 
-use super::Fold;
 use super::facts::{self, Conflicts};
+use super::{Fold, ends};
 use crate::model::{
-    Basis, Fragment, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, P2p, PathType, Rate,
-    StatedPath, rates, tree,
+    Basis, Fragment, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, P2p, PathType, Provenance,
+    Rate, StatedPath, rates, tree,
 };
 use crate::units::{Bandwidth, several};
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ impl Fold<'_> {
             }
             for (a, b, link) in self.other.links.iter().filter(nvlink) {
                 self.adopt(*a, *b, link);
+            }
+            if self.other.nodes[0].provenance == Provenance::Preset {
+                ends::take_ports_down(self.base);
             }
         } else if self.other.nvlink_known || self.other.links.iter().any(|link| nvlink(&link)) {
             self.compare_nvlinks(conflicts);
