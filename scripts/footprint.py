@@ -34,10 +34,10 @@ def main() -> int:
     seconds = sorted(run(binary) for _ in range(30))
     rows = [("median wall time of " + " ".join(COMMAND), seconds[len(seconds) // 2] * 1e3, 10, "ms")]
     rows.append(("largest memory of it", peak_memory(binary), 10, "MB"))
-    rows.append(("size of the stripped command", binary.stat().st_size / 1e6, 12, "MB"))
+    rows.append(("size of the stripped command", binary.stat().st_size / 1e6, 21, "MB"))
     wheels = sorted((ROOT / "target/wheels").glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
     if wheels:
-        rows.append((f"size of the wheel {wheels[-1].name}", wheels[-1].stat().st_size / 1e6, 6, "MB"))
+        rows.append((f"size of the wheel {wheels[-1].name}", wheels[-1].stat().st_size / 1e6, 10, "MB"))
     else:
         print("no wheel yet: run just test-python", file=sys.stderr)
     rows += beside_taskset(binary)
