@@ -36,6 +36,8 @@ fn promtool_takes_the_metrics_the_rules_and_their_tests() {
     }
     assert!(promtool(&["check", "rules", "nvtopo-alerts.yaml"], "").contains("rules found"));
     assert!(promtool(&["test", "rules", "nvtopo-alerts_test.yaml"], "").contains("SUCCESS"));
+    let config = promtool(&["check", "config", "--syntax-only", "prometheus.yaml"], "");
+    assert!(config.contains("is valid"), "{config}");
 }
 
 #[test]
