@@ -13,6 +13,8 @@ done
 for library in hwloc libudev; do
     pkg-config --exists "$library" 2>/dev/null || missing="$missing pkg-config libhwloc-dev libudev-dev"
 done
+# Certificates of tests are made with it.
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 # The alerts on metrics are held against Prometheus' own tool.
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"

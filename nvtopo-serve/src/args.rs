@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use nvtopo::source::Locator;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 /// Answers of a GPU server for other programs.
@@ -23,8 +23,15 @@ pub(crate) enum Command {
 /// background; a request gets the last reading, however long the driver takes.
 #[derive(Args, Debug)]
 pub(crate) struct MetricsArgs {
-    /// Address and port to listen on. Others than loopback are reached by the network: give --token-file or TLS
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9417", env = "NVTOPOD_LISTEN")]
+    /// Address and port to listen on; :9417 for all addresses of the machine. Others than loopback are reached by the network:
+    /// give --token-file and TLS
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9417",
+        env = "NVTOPOD_LISTEN",
+        value_parser = address
+    )]
     pub(crate) listen: SocketAddr,
     /// Time between readings of the node
     #[arg(long, value_name = "TIME", default_value = "15s", env = "NVTOPOD_INTERVAL")]
@@ -60,4 +67,38 @@ pub(crate) struct MetricsArgs {
     /// Read the node once, write the file, and end
     #[arg(long, requires = "textfile")]
     pub(crate) once: bool,
+}
+
+/// Reads `127.0.0.1:9417`, `localhost:9417`, or `:9417`, which is all addresses of the machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
+        // A socket of IPv6 serves both, but a machine may be without.
+        let has_both = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+        return Ok(if has_both {
+            (Ipv6Addr::UNSPECIFIED, port).into()
+        } else {
+            (Ipv4Addr::UNSPECIFIED, port).into()
+        });
+    }
+    let wrong = |why: &str| {
+        format!(
+            "{why}; write it as 127.0.0.1:9417, localhost:9417, or :9417 for all addresses of the machine"
+        )
+    };
+    let known = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+    known.min_by_key(SocketAddr::is_ipv6).ok_or_else(|| wrong("it has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses_are_names_and_ports_too() {
+        let known = |text: &str| address(text).unwrap();
+        assert_eq!(known("10.0.0.1:80").to_string(), "10.0.0.1:80");
+        assert_eq!(known("[::1]:80").to_string(), "[::1]:80");
+        assert!(known(":9417").ip().is_unspecified() && known(":9417").port() == 9417);
+        assert!(known("localhost:9417").ip().is_loopback());
+    }
 }

@@ -9,6 +9,7 @@ mod http;
 mod kernel_log;
 mod metrics;
 mod reading;
+mod secret;
 mod tls;
 
 use args::{Cli, Command};

@@ -1,16 +1,18 @@
 //! `nvtopod metrics`.
 
 use crate::args::MetricsArgs;
-use crate::http::{Limits, Server};
+use crate::http::{Limits, Server, told_to_end};
 use crate::reading::{Last, Options, Reader};
-use crate::tls;
+use crate::{secret, tls};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use nvtopo::{Error, Result, save_file};
 use nvtopo_audit::{Baseline, Profile};
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
 
 /// A reading is stale after so many intervals without another.
 const STALE_INTERVALS: u32 = 3;
@@ -26,31 +28,40 @@ pub(crate) fn serve(args: &MetricsArgs) -> Result<()> {
         .filter(|own: &Duration| *own >= SHORTEST)
         .ok_or_else(|| Error::wrong_use("--interval is shorter than a second", "give --interval 15s"))?;
     let options = options(args)?;
-    if let Some(path) = &args.textfile {
-        return write_file(&mut Reader::new(options), path, (!args.once).then_some(interval));
+    if let (true, Some(path)) = (args.once, &args.textfile) {
+        return save_file(path, Reader::new(options).read()?.classic.as_bytes());
     }
-    let token = match &args.token_file {
-        Some(path) => Some(token(path)?),
-        None => None,
-    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::cannot_run("the server".as_ref(), error))?;
+    if let Some(path) = &args.textfile {
+        return runtime.block_on(write_file(path, Last::start(options, interval)?));
+    }
+    let (token, tls) = doors(args)?;
+    let fresh = interval * STALE_INTERVALS + Duration::from_secs(60);
+    let server = Server { last: Last::start(options, interval)?, token, tls, fresh };
+    runtime.block_on(server.run(args.listen, Limits::default()))
+}
+
+/// Returns the token and the TLS that clients need, and says so where the network can read what it should not.
+fn doors(args: &MetricsArgs) -> Result<(Option<String>, Option<TlsAcceptor>)> {
+    let token = args.token_file.as_deref().map(secret::token).transpose()?;
     let tls = match (&args.tls_cert, &args.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
         _ => None,
     };
-    if !args.listen.ip().is_loopback() && token.is_none() {
-        eprintln!(
-            "nvtopod: anybody who reaches {} can read these metrics; --token-file asks for a token",
-            args.listen
-        );
+    if !args.listen.ip().is_loopback() {
+        let at = args.listen;
+        if token.is_none() {
+            eprintln!(
+                "nvtopod: anybody who reaches {at} can read these metrics; --token-file asks for a token"
+            );
+        } else if tls.is_none() {
+            eprintln!(
+                "nvtopod: the token crosses the network to {at} in the clear; --tls-cert and --tls-key hide it"
+            );
+        }
     }
-    let last = Last::default();
-    let kept = last.clone();
-    let spawned = std::thread::Builder::new()
-        .name("reader".to_owned())
-        .spawn(move || Reader::new(options).run(&kept, interval));
-    spawned.map_err(|error| Error::cannot_write(Path::new("a thread"), error))?;
-    let server = Server { last, token, tls, fresh: interval * STALE_INTERVALS + Duration::from_secs(60) };
-    server.run(args.listen, Limits::default())
+    Ok((token, tls))
 }
 
 fn options(args: &MetricsArgs) -> Result<Options> {
@@ -87,30 +98,25 @@ fn seconds(date: &str) -> Option<f64> {
     time.ok().map(|time| time.as_second() as f64)
 }
 
-/// Writes the metrics into a file, again and again where there is an interval.
-fn write_file(reader: &mut Reader, path: &Path, interval: Option<Duration>) -> Result<()> {
+/// Writes each reading into a file until the program is told to end. A place that cannot be written, such as one that is not
+/// mounted yet or full, may be written next time.
+async fn write_file(path: &Path, mut last: Last) -> Result<()> {
+    let mut told = pin!(told_to_end()?);
     loop {
-        match (reader.read(), interval) {
-            (Ok(page), _) => save_file(path, page.classic.as_bytes())?,
-            (Err(error), None) => return Err(error),
-            (Err(error), Some(_)) => eprintln!("nvtopod: the node cannot be read: {error}"),
+        let page = tokio::select! {
+            () = &mut told => return Ok(()),
+            page = last.next() => page,
+        };
+        let page = page.ok_or_else(|| Error::unsatisfiable("the thread that reads the node has ended"))?;
+        if let Err(error) = save_file(path, page.classic.as_bytes()) {
+            eprintln!("nvtopod: {error}; the next reading will be tried");
         }
-        let Some(interval) = interval else { return Ok(()) };
-        std::thread::sleep(interval);
     }
 }
 
 fn text(path: &Path) -> Result<String> {
     String::from_utf8(nvtopo::source::read_file(path)?)
         .map_err(|_| Error::input("it is no text").in_input(&path.display().to_string()))
-}
-
-fn token(path: &Path) -> Result<String> {
-    let token = text(path)?.trim().to_owned();
-    if token.is_empty() {
-        return Err(Error::input("the file of the token is empty").in_input(&path.display().to_string()));
-    }
-    Ok(token)
 }
 
 #[cfg(test)]

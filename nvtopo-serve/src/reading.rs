@@ -7,8 +7,9 @@ use nvtopo::{Error, Result};
 use nvtopo_audit::metrics::{self, DriverEvents, GpuWork, Metrics};
 use nvtopo_audit::{Audit, Baseline, Profile};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// A reading, as both formats of exposition.
 pub(crate) struct Page {
@@ -21,13 +22,28 @@ pub(crate) struct Page {
 }
 
 /// The last reading. It is replaced as a whole, so each request sees one consistent reading.
-#[derive(Clone, Default)]
-pub(crate) struct Last(Arc<RwLock<Option<Arc<Page>>>>);
+pub(crate) struct Last(watch::Receiver<Option<Arc<Page>>>);
 
 impl Last {
+    /// Starts a thread that reads the node again and again.
+    pub(crate) fn start(options: Options, interval: Duration) -> Result<Self> {
+        let (sender, last) = watch::channel(None);
+        let spawned = std::thread::Builder::new()
+            .name("reader".to_owned())
+            .spawn(move || Reader::new(options).run(&sender, interval));
+        spawned.map_err(|error| Error::cannot_run("the thread that reads the node".as_ref(), error))?;
+        Ok(Self(last))
+    }
+
     /// Returns the last reading.
     pub(crate) fn page(&self) -> Option<Arc<Page>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
+    }
+
+    /// Waits for a reading that was not returned here before. `None`: the thread that reads the node is gone.
+    pub(crate) async fn next(&mut self) -> Option<Arc<Page>> {
+        self.0.changed().await.ok()?;
+        self.0.borrow_and_update().clone()
     }
 
     /// Returns why the last reading is not to be relied on: there is none, it is older than a time, or incomplete. `None`: it
@@ -41,10 +57,6 @@ impl Last {
             }
             Some(_) => None,
         }
-    }
-
-    fn put(&self, page: Page) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(page));
     }
 }
 
@@ -186,14 +198,14 @@ impl Reader {
 
     /// Reads the node again and again, and keeps the last reading. A reading that fails leaves the one before it, which
     /// grows old. While the driver hangs, pauses grow.
-    pub(crate) fn run(mut self, last: &Last, interval: Duration) -> ! {
+    fn run(mut self, last: &watch::Sender<Option<Arc<Page>>>, interval: Duration) -> ! {
         let mut pause = interval;
         loop {
             match self.read() {
                 Ok(page) => {
                     let longer = pause.saturating_mul(2).min(LONGEST_PAUSE.max(interval));
                     pause = if page.is_incomplete { longer } else { interval };
-                    last.put(page);
+                    last.send_replace(Some(Arc::new(page)));
                 }
                 Err(error) => eprintln!("nvtopod: the node cannot be read: {error}"),
             }
@@ -216,11 +228,13 @@ mod tests {
 
     #[test]
     fn the_flaw_of_the_last_reading_is_told() {
-        let (last, most) = (Last::default(), Duration::from_secs(60));
+        let (sender, last) = watch::channel(None);
+        let (last, most) = (Last(last), Duration::from_secs(60));
         assert!(last.flaw(most).is_some_and(|flaw| flaw.contains("not been read yet")));
         let page = |seconds: u64, is_incomplete: bool| {
             let at = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
-            last.put(Page { open_metrics: String::new(), classic: String::new(), at, is_incomplete });
+            let page = Page { open_metrics: String::new(), classic: String::new(), at, is_incomplete };
+            sender.send_replace(Some(Arc::new(page)));
             last.flaw(most)
         };
         assert_eq!(page(59, false), None);

@@ -6,3 +6,4 @@ mod prometheus;
 mod recorded;
 mod scrapes;
 mod serving;
+mod starting;

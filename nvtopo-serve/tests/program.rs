@@ -26,17 +26,24 @@ impl Program {
     /// Starts it.
     pub(crate) fn begin(arguments: &[&str], variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_nvtopod"))
-            .args(["metrics", "--listen", "127.0.0.1:0"])
+            .arg("metrics")
             .args(arguments)
+            .env("NVTOPOD_LISTEN", "127.0.0.1:0")
             .envs(variables.iter().cloned())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut read = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line =
-            read.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on"))).unwrap();
-        let address = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
+        let mut first = Vec::new();
+        let address = loop {
+            let line = read.next().expect("it listens").unwrap();
+            let address = line.rsplit_once("listening on ").map(|(_, own)| own.parse().unwrap());
+            first.push(line);
+            if let Some(address) = address {
+                break address;
+            }
+        };
+        let lines = Arc::new(Mutex::new(first));
         let kept = Arc::clone(&lines);
         std::thread::spawn(move || {
             for line in read.map_while(Result::ok) {
@@ -70,6 +77,7 @@ impl Program {
 
     pub(crate) fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -100,13 +108,18 @@ impl Drop for Program {
     }
 }
 
+/// Runs it to its end, and returns its exit code and what it wrote to standard error.
+pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
+    let output = command.arg("metrics").args(arguments).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
 /// Writes the metrics of a place once, and returns them.
 pub(crate) fn exposition(arguments: &[&str]) -> String {
     let file = Scratch::new("prom");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
-    command.args(["metrics", "--once", "--textfile"]).arg(&file.0).args(arguments);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (code, told) = run(&[&["--once", "--textfile", file.text()], arguments].concat());
+    assert_eq!(code, Some(0), "{told}");
     std::fs::read_to_string(&file.0).unwrap()
 }
 
