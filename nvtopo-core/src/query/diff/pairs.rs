@@ -121,11 +121,11 @@ impl Side<'_> {
         let nvlink_known = self.topology.nvlink_known() && other.topology.nvlink_known();
         if self.are_gpus() && nvlink_known {
             let (own, others) = (self.links(), other.links());
-            differences.extend(difference(ChangeKind::Nvlinks, "NVLinks", own.0, others.0));
+            differences.extend(difference(ChangeKind::Nvlinks, "NVLinks", &own.0, &others.0));
             if let ((links, Some(own)), (same, Some(others))) = (own, others)
                 && links == same
             {
-                differences.extend(difference(ChangeKind::Nvlinks, "rate of NVLinks", own, others));
+                differences.extend(difference(ChangeKind::Nvlinks, "rate of NVLinks", &own, &others));
             }
         }
         let paths =
@@ -146,13 +146,13 @@ impl Side<'_> {
         }
         let access = |side: &Self| side.topology.p2p(side.nodes().0, side.nodes().1).map(words);
         if let (Some(own), Some(others)) = (access(self), access(other)) {
-            differences.extend(difference(ChangeKind::P2p, "peer-to-peer access", own, others));
+            differences.extend(difference(ChangeKind::P2p, "peer-to-peer access", &own, &others));
         }
         let measured = |side: &Self| side.topology.measured(side.nodes().0, side.nodes().1);
         if let (Some(own), Some(others)) = (measured(self), measured(other)) {
             let (low, high) = (own.min(others).as_gb_per_s(), own.max(others).as_gb_per_s());
             if high - low > high * TOLERANCE {
-                differences.extend(difference(ChangeKind::Bandwidth, "measured", own, others));
+                differences.extend(difference(ChangeKind::Bandwidth, "measured", &own, &others));
             }
         }
         differences
@@ -172,11 +172,11 @@ pub(super) fn tells_bridges(topology: &Topology) -> bool {
 }
 
 /// Returns the difference between two values, where their texts differ too.
-fn difference<T: PartialEq + ToString>(
+fn difference<T: PartialEq + ToString + ?Sized>(
     kind: ChangeKind,
     fact: &'static str,
-    was: T,
-    is: T,
+    was: &T,
+    is: &T,
 ) -> Option<Difference> {
     // Most pairs are alike, and there are as many as the square of devices: their texts are not made.
     let (before, after) = (was != is).then(|| (was.to_string(), is.to_string()))?;
