@@ -182,7 +182,8 @@ impl<'a> Evidence<'a> {
         true
     }
 
-    /// Returns whether a source lists everything on the PCI bus, so that a device which it does not list is not there.
+    /// Returns whether a source lists everything on the PCI bus, so that a device which it does not list is not there. Of an
+    /// output of `lspci` that lists no bridge, lines were left out.
     pub(crate) fn lists_pci(&self) -> bool {
         let is_whole = |source| matches!(source, Provenance::Sysfs | Provenance::Hwloc | Provenance::Preset);
         let is_pci = |kind: &NodeKind| {
@@ -194,7 +195,7 @@ impl<'a> Evidence<'a> {
         let tells = |(_, node): (NodeId, &Node)| is_whole(node.provenance) && is_pci(&node.kind);
         self.topology.nodes().any(tells)
             || !self.names("sys/bus/pci/devices").is_empty()
-            || !self.lspci().is_empty()
+            || self.lspci().values().any(Listed::is_bridge)
     }
 
     /// Returns whether NVIDIA's driver was asked about a GPU and answered, by itself or in an output of `nvidia-smi -q` that has

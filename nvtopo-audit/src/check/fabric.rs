@@ -236,12 +236,18 @@ fn clique(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         Some(own) => own.cluster.is_none() && (own.state != FabricState::Completed || !names.is_empty()),
     };
     let silent = evidence.gpus().filter(|(_, id, gpu)| is_silent(*id, gpu)).count();
+    let all = evidence.topology.gpus().len();
     match names.as_slice() {
         [] if evidence.has_no_gpus(verdicts) => {}
-        [] if silent > 0 => verdicts.unknown(NODE, format!("{silent} GPUs do not tell their cluster")),
+        [] if silent > 0 => {
+            verdicts.unknown(NODE, format!("{silent} of {all} GPUs do not tell their cluster"))
+        }
         [] => verdicts.otherwise_not_applicable("no GPU is in a cluster"),
         [one] if silent > 0 => {
-            verdicts.unknown(NODE, format!("the others are in {one}, and {silent} GPUs do not tell theirs"));
+            verdicts.unknown(
+                NODE,
+                format!("the others are in {one}, and {silent} of {all} GPUs do not tell theirs"),
+            );
         }
         [one] => verdicts.pass(NODE, format!("all GPUs are in {one}")),
         several => verdicts.fail(NODE, format!("its GPUs are in {}", several.join(" and in "))),

@@ -55,9 +55,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Every active NVLink ends at a device that is known, and each far end is used once.",
         evidence: "The device at the other end of each link, and the number of the link there (nvidia-smi nvlink -R).",
         rule: "Fails where two links have one far end, where a link between two GPUs is counted by one of them only, and where \
-               some active links have no known far end while others do; on racks (GB200, GB300) that is unknown. Warns where \
-               the far end of an active link is of unknown kind and the number of the link there is not told. Unknown where \
-               no source tells far ends. Does not apply where no NVLink is up.",
+               only some far ends are known (unknown on racks: GB200, GB300). Warns where a far end is of unknown kind and \
+               without the number of its link. Unknown where no source tells far ends. Does not apply where no NVLink is up.",
         remedy: "Read again when the fabric manager is up; if an end stays unknown, have the board serviced.",
         source: "NVML, nvmlDeviceGetNvLinkRemotePciInfo_v2",
         run: peers,
