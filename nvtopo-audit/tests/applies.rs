@@ -85,6 +85,13 @@ fn nvswitches_that_nvlinks_prove_need_a_fabric_manager() {
     }
     assert_eq!(only_status(&of_preset("gb200-nvl72-tray"), "fabric-manager-running"), NotApplicable);
     assert_eq!(only_status(&of_preset("dgx-1-v100"), "fabric-manager-running"), NotApplicable, "a mesh");
+    // Cards of which no board is known, on a bus that is listed.
+    assert_eq!(only_status(&of_preset("rtx-a6000-4-bridged"), "fabric-manager-running"), NotApplicable);
+    // Bridged cards, or two GPUs of a board whose other GPUs are hidden: a matrix does not tell (made).
+    let two = of_text("\tGPU0\tGPU1\nGPU0\t X \tNV12\nGPU1\tNV12\t X \n");
+    assert_eq!(only_status(&two, "fabric-manager-running"), Unknown);
+    // NVSwitches of HGX B200 hide behind management ports, which a preset does not have.
+    assert_eq!(only_status(&of_preset("dgx-b200"), "fabric-manager-running"), Unknown);
 }
 
 #[test]

@@ -149,7 +149,8 @@ fn links_that_are_all_down_are_known_by_the_code_of_a_note() {
     let heading = |gpu: u32| {
         format!("GPU {gpu}: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-00000000000{gpu})\n")
     };
-    let ports: String = (0..18).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports: Vec<String> = (0..18).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports = ports.concat();
     let down = "NVML: Unable to retrieve NVLink information as all links are inActive\n";
     let text = format!("{}{ports}{}{down}", heading(0), heading(1));
     let report = of_text(&text);

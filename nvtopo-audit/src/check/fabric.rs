@@ -240,7 +240,7 @@ fn clique(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     match names.as_slice() {
         [] if evidence.has_no_gpus(verdicts) => {}
         [] if silent > 0 => {
-            verdicts.unknown(NODE, format!("{silent} of {all} GPUs do not tell their cluster"))
+            verdicts.unknown(NODE, format!("{silent} of {all} GPUs do not tell their cluster"));
         }
         [] => verdicts.otherwise_not_applicable("no GPU is in a cluster"),
         [one] if silent > 0 => {

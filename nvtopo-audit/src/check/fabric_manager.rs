@@ -51,21 +51,26 @@ fn switches(evidence: &Evidence<'_>) -> Switches {
     }
     let gpus = || evidence.gpus().map(|(position, _, gpu)| (position, gpu, board::of(evidence, gpu)));
     // Those of HGX B200 and B300 are not on the PCI bus of the machine.
-    let may_hide =
-        |board: &Option<Board>| board.is_none_or(|board| board.rate.is_some_and(|rate| rate > 50.0));
+    let may_hide = |gpu: &Gpu, board: Option<Board>| match board {
+        Some(board) => board.rate.is_some_and(|rate| rate > 50.0),
+        None => gpu.pci.device.is_none() && gpu.model.is_none(),
+    };
     match () {
         () if topology.gpus().any(board::is_of_rack) => {
             Switches::None("the NVSwitches of racks are managed elsewhere")
         }
         () if !all.is_empty() => Switches::Linked,
-        () if evidence.lists_pci() && !gpus().any(|(_, _, board)| may_hide(&board)) => {
+        () if evidence.lists_pci() && !gpus().any(|(_, gpu, board)| may_hide(gpu, board)) => {
             Switches::None("no NVSwitch is on the PCI bus")
         }
         () if topology.gpus().len() == 0 => Switches::Unknown,
         () if gpus().all(|(_, _, board)| board.is_some_and(|board| board.links == 0)) => {
             Switches::None("the boards of its GPUs have no NVLink")
         }
-        () if gpus().all(|(position, ..)| topology.nvlinks_of(position).0 > 0) => {
+        // The links of two may be bridges, or lead to NVSwitches that connect more GPUs than this machine sees.
+        () if topology.gpus().len() > 2
+            && gpus().all(|(position, ..)| topology.nvlinks_of(position).0 > 0) =>
+        {
             Switches::None("its NVLinks lead from GPU to GPU")
         }
         () => Switches::Unknown,
