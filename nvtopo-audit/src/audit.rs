@@ -140,7 +140,7 @@ pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProces
 /// [`Snapshot::take_with`](nvtopo::source::Snapshot::take_with), so that an audit of the snapshot gives the verdicts that
 /// one of the machine gives.
 pub fn record(topology: &Topology, files: &Files) {
-    look(&Evidence::of_files(topology, files, &Profile::default(), &AuditedProcess::Own));
+    look(&Evidence::plain_files(topology, files));
 }
 
 /// Reads everything that any check looks at.
@@ -157,17 +157,21 @@ pub(crate) fn all_findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     checks().flat_map(|check| findings(check, evidence)).collect()
 }
 
-/// Runs a check. One that says nothing does not apply.
+/// The verdict of a check that says nothing. Each says itself where it does not apply.
+const SILENT: &str = "no source tells anything of it";
+
+/// Runs a check. One that says nothing had nothing to judge by.
 fn findings(check: &'static Check, evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut verdicts = Verdicts::new(check);
     (check.run)(evidence, &mut verdicts);
     let mut findings = verdicts.into_findings();
     if findings.is_empty() {
+        let subject = crate::evidence::NODE.to_owned();
         findings.push(Finding {
             check,
-            subject: crate::evidence::NODE.to_owned(),
-            status: Status::NotApplicable,
-            text: "nothing here to check".to_owned(),
+            subject,
+            status: Status::Unknown,
+            text: SILENT.to_owned(),
             waived: None,
         });
     }

@@ -68,6 +68,14 @@ pub(crate) fn is_of_rack(gpu: &Gpu) -> bool {
     }
 }
 
+/// Returns whether a GPU is of a generation before Hopper, whose NVSwitches keep no register of GPUs.
+pub(crate) fn is_before_fabrics(gpu: &Gpu) -> bool {
+    match gpu.compute_capability {
+        Some(capability) => capability.major < 9,
+        None => listed(gpu).and_then(|board| board.rate).is_some_and(|rate| rate <= 25.0),
+    }
+}
+
 /// Returns the NVLinks that the profile, else the board, else the baseline gives a GPU. `None`: unknown.
 pub(crate) fn of(evidence: &Evidence<'_>, gpu: &Gpu) -> Option<Board> {
     of_gpu(evidence.profile, gpu).or_else(|| accepted(evidence, gpu))

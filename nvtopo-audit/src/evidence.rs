@@ -3,15 +3,17 @@
 
 use crate::audit::AuditedProcess;
 use crate::baseline::{Baseline, Drift, Facts};
+use crate::finding::Verdicts;
 use crate::profile::Profile;
 use crate::reading::Readings;
 use crate::reading::kubelet::{self, Kubelet};
 use crate::reading::lspci::{self, Listed};
 use crate::reading::smi::{self, Queried};
-use nvtopo::model::{Gpu, NodeId, Stated};
+use nvtopo::model::{Gpu, Node, NodeId, NodeKind, NoteCode, Provenance, Stated};
 use nvtopo::source::{Contents, Files, NvLinkCounters, SavedText};
 use nvtopo::{PciAddress, Topology};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The evidence on one machine.
 pub(crate) struct Evidence<'a> {
@@ -35,7 +37,23 @@ pub(crate) struct Evidence<'a> {
 /// The name of the whole machine as a subject.
 pub(crate) const NODE: &str = "node";
 
+/// The process that reads the machine.
+pub(crate) static OWN: AuditedProcess = AuditedProcess::Own;
+
+/// The profile of a fleet that expects nothing.
+static NO_PROFILE: LazyLock<Profile> = LazyLock::new(Profile::default);
+
 impl<'a> Evidence<'a> {
+    /// The evidence for this process, where nothing is expected.
+    pub(crate) fn plain(contents: &'a Contents) -> Self {
+        Self::of(contents, &NO_PROFILE, &OWN)
+    }
+
+    /// Does the same by a machine's files.
+    pub(crate) fn plain_files(topology: &'a Topology, files: &'a Files) -> Self {
+        Self::of_files(topology, files, &NO_PROFILE, &OWN)
+    }
+
     pub(crate) fn of(contents: &'a Contents, profile: &'a Profile, process: &'a AuditedProcess) -> Self {
         let files = contents.files.iter().collect();
         let evidence = Self::new(&contents.topology, profile, process, files, &contents.texts);
@@ -149,6 +167,46 @@ impl<'a> Evidence<'a> {
     pub(crate) fn gpus(&self) -> impl Iterator<Item = (usize, NodeId, &'a Gpu)> {
         let topology = self.topology;
         topology.gpus().enumerate().map(|(position, gpu)| (position, topology.devices()[position], gpu))
+    }
+
+    /// Returns true where there is no GPU to judge. The reason is then a verdict.
+    pub(crate) fn has_no_gpus(&self, verdicts: &mut Verdicts) -> bool {
+        if self.topology.gpus().len() > 0 {
+            return false;
+        }
+        if self.lists_pci() {
+            verdicts.not_applicable(NODE, "it has no GPU");
+        } else {
+            verdicts.unknown(NODE, "no source lists GPUs");
+        }
+        true
+    }
+
+    /// Returns whether a source lists everything on the PCI bus, so that a device which it does not list is not there. Of an
+    /// output of `lspci` that lists no bridge, lines were left out.
+    pub(crate) fn lists_pci(&self) -> bool {
+        let is_whole = |source| matches!(source, Provenance::Sysfs | Provenance::Hwloc | Provenance::Preset);
+        let is_pci = |kind: &NodeKind| {
+            matches!(
+                kind,
+                NodeKind::HostBridge(_) | NodeKind::PcieSwitch(_) | NodeKind::Gpu(_) | NodeKind::Nic(_)
+            )
+        };
+        let tells = |(_, node): (NodeId, &Node)| is_whole(node.provenance) && is_pci(&node.kind);
+        self.topology.nodes().any(tells)
+            || !self.names("sys/bus/pci/devices").is_empty()
+            || self.lspci().values().any(Listed::is_bridge)
+    }
+
+    /// Returns whether NVIDIA's driver was asked about a GPU and answered, by itself or in an output of `nvidia-smi -q` that has
+    /// this section: what it does not tell is then not there.
+    pub(crate) fn is_asked(&self, id: NodeId, gpu: &Gpu, has_section: fn(&Queried) -> bool) -> bool {
+        let node = self.topology.node(id);
+        let mut sources = node.learned.iter().map(|fact| fact.provenance).chain([node.provenance]);
+        let failed = || self.topology.notes().iter().any(|note| note.code() == NoteCode::DriverCallFailed);
+        let is_saved =
+            || gpu.address.is_some_and(|address| self.smi().get(&address).is_some_and(has_section));
+        (sources.any(|source| source == Provenance::Nvml) && !failed()) || is_saved()
     }
 
     /// Returns whether a hypervisor runs the machine, which then sees PCIe as that shows it. `None`: unknown.

@@ -1,6 +1,7 @@
 //! [`Finding`]: the verdict of a check on one subject.
 
 use crate::check::Check;
+use crate::evidence::NODE;
 use serde::Serialize;
 use std::fmt;
 
@@ -138,6 +139,13 @@ impl Verdicts {
 
     pub(crate) fn unknown(&mut self, subject: impl Into<String>, text: impl Into<String>) {
         self.add(Status::Unknown, subject, text);
+    }
+
+    /// Adds that the check does not apply, for this reason, where nothing was found to judge.
+    pub(crate) fn otherwise_not_applicable(&mut self, text: &str) {
+        if self.findings.is_empty() {
+            self.not_applicable(NODE, text);
+        }
     }
 
     pub(crate) fn not_applicable(&mut self, subject: impl Into<String>, text: impl Into<String>) {

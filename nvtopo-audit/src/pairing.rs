@@ -1,6 +1,8 @@
 //! RDMA adapters, and which of them belongs to which GPU: a maximum matching over those below the same PCIe switches.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, NODE};
+use crate::finding::Verdicts;
+use crate::reading::ports::{self, Ports};
 use nvtopo::model::{LinkKind, Nic};
 use nvtopo::{PathType, Topology};
 
@@ -20,6 +22,19 @@ pub(crate) fn rdma_nics(evidence: &Evidence<'_>) -> Vec<usize> {
         return by_name;
     }
     all.filter(|position| nic(topology, *position).is_some_and(does_rdma)).collect()
+}
+
+/// Returns true where there is no adapter that does RDMA. The reason is then a verdict.
+pub(crate) fn has_no_adapters(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> bool {
+    if !rdma_nics(evidence).is_empty() {
+        return false;
+    }
+    if evidence.lists_pci() || matches!(ports::ports(evidence), Ports::None) {
+        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    } else {
+        verdicts.unknown(NODE, "no source lists RDMA adapters");
+    }
+    true
 }
 
 /// The makers of adapters that all do RDMA, and words in the names of such adapters.

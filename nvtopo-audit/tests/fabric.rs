@@ -16,6 +16,7 @@ pub(crate) const CASES: &[fn()] = &[
     a_snapshot_tells_of_switches_and_processes,
     saved_states_of_the_service_tell_too,
     the_fabric_manager_is_of_the_drivers_version,
+    without_nvswitches_the_version_of_a_fabric_manager_does_not_matter,
     the_domain_of_imex,
     the_domain_of_imex_as_json,
     a_rack_without_a_cluster_fails,
@@ -114,6 +115,20 @@ fn the_fabric_manager_is_of_the_drivers_version() {
     ] {
         assert_eq!(only_status(&managed().report_beside(&[("fm.txt", text)], ""), check), expected, "{text}");
     }
+}
+
+#[test]
+fn without_nvswitches_the_version_of_a_fabric_manager_does_not_matter() {
+    let check = "fabric-manager-version";
+    // Made: a package that an image brings along.
+    let of = |gpu: &str| {
+        let list = format!("GPU 0: {gpu} (UUID: GPU-00000000-0000-0000-0000-000000000018)\n");
+        let driver = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.124.06  Thu\n";
+        let package = "ii  nvidia-fabricmanager-550  550.90.07-1  amd64  x\n";
+        only_status(&of_texts(&[("L.txt", &list), ("version.txt", driver), ("dpkg.txt", package)], ""), check)
+    };
+    assert_eq!(of("NVIDIA L40S"), NotApplicable);
+    assert_eq!(of("NVIDIA H100 80GB HBM3"), Unknown, "nothing tells whether it has NVSwitches");
 }
 
 /// The output of `nvidia-imex-ctl -N` for two nodes, made in the form that NVIDIA's tool prints.
@@ -219,6 +234,7 @@ fn registration_and_health_of_each_gpu_are_judged() {
     assert_eq!(state("in-progress", None), Warn);
     assert_eq!(state("not-started", None), Fail);
     assert_eq!(state("completed", Some(999)), Fail);
+    assert_eq!(state("completed", None), Unknown, "the status is not told");
     assert_eq!(state("unknown", None), Unknown);
     let health = |own: Value| support::status(&registered(&own), "fabric-health", "GPU0");
     let with_mask = |mask: u32| json!({ "state": "completed", "status": 0, "health": mask });
@@ -227,11 +243,16 @@ fn registration_and_health_of_each_gpu_are_judged() {
     assert_eq!(health(with_mask(0b01)), Fail, "bandwidth is degraded");
     assert_eq!(health(with_mask(0b01_00)), Warn, "a route is being recovered");
     assert_eq!(health(json!({ "state": "unknown" })), Unknown);
+    assert_eq!(health(with_mask(0)), NotApplicable, "no fault is supported");
+    assert_eq!(health(json!({ "state": "completed", "status": 0, "health_summary": 0 })), NotApplicable);
     // One GPU is in another clique, or does not tell its own.
     let check = "fabric-clique-consistent";
     let other = json!({ "state": "completed", "status": 0, "cluster": "c", "clique": 2 });
     assert_eq!(only_status(&registered(&other), check), Fail);
     assert_eq!(only_status(&registered(&Value::Null), check), Unknown);
+    let blank = json!({ "state": "completed", "status": 0, "clique": 1 });
+    assert_eq!(only_status(&registered(&blank), check), Unknown, "its UUID is all zeros");
+    assert_eq!(only_status(&registered(&json!({ "state": "in-progress" })), check), Unknown);
 }
 
 /// The verdicts of `check_gpu_setup.py` of oci-hpc, as that program gives them on these texts (which are made).
@@ -289,6 +310,25 @@ fn mig_and_labels_of_nvlink_groups() {
         Unknown,
         "it has NVLinks, and no labels are saved"
     );
+    // What comes with the next reset excuses nothing.
+    let leaves = |label: Option<&str>| {
+        let query = query("NVIDIA H100 80GB HBM3", "Enabled", "").replacen(
+            "Pending                           : Enabled",
+            "Pending                           : Disabled",
+            1,
+        );
+        let label = label.map(node);
+        let mut texts = vec![("q.txt", query.as_str())];
+        texts.extend(label.as_ref().map(|text| ("node.yaml", text.as_str())));
+        let report = of_texts(&texts, "");
+        let found = finding(&report, check, "GPU0");
+        (found.status, found.text.clone())
+    };
+    let (found, text) = leaves(Some("8"));
+    let expected =
+        "MIG is on, and the node's label nvtopo.io/nvlink.group says 8; it is off after the next reset";
+    assert_eq!((found, text.as_str()), (Fail, expected));
+    assert_eq!(leaves(Some("none")).0, Warn);
     let pending = query("NVIDIA H100 80GB HBM3", "Disabled", "").replacen(
         "Pending                           : Disabled",
         "Pending                           : Enabled",

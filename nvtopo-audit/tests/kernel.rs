@@ -1,7 +1,7 @@
 //! The checks of the kernel, on a made machine: each passes, fails or warns, and is unknown somewhere.
 
 use crate::machine::Machine;
-use crate::support::{finding, findings, of_files, only_status, status};
+use crate::support::{finding, findings, of_files, of_text, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
@@ -69,6 +69,8 @@ fn nodes_with_gpus_have_their_huge_pages() {
     let mut machine = Machine::new();
     assert_eq!(only_status(&machine.report(), check), NotApplicable);
     assert_eq!(only_status(&machine.report_expecting(expected), check), Unknown);
+    let text = "\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-15\t0\n";
+    assert_eq!(only_status(&of_text(text), check), Unknown, "a matrix tells no huge pages");
     let pages = |machine: &mut Machine, node: u32, count: u32| {
         let folder = format!("sys/devices/system/node/node{node}/hugepages/hugepages-1048576kB");
         for file in ["nr_hugepages", "free_hugepages"] {

@@ -1,5 +1,6 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
+mod applies;
 mod baseline;
 mod cases;
 mod drill;

@@ -1,7 +1,7 @@
 //! The checks of NVLinks.
 
 use crate::baseline::{contents, machine, with};
-use crate::support::{finding, of, of_files, of_preset, of_text, only_status, status};
+use crate::support::{finding, of, of_files, of_preset, of_text, of_texts, only_status, status};
 use nvtopo_audit::Report;
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ pub(crate) const CASES: &[fn()] = &[
     a_missing_or_slow_link_fails,
     an_unknown_board_is_unknown,
     speeds_versions_and_ends_of_links_are_judged,
+    a_far_end_belongs_to_one_link,
     gpus_of_one_model_have_as_many_links,
     access_to_peers_is_judged_by_the_path,
 ];
@@ -97,6 +98,10 @@ fn speeds_versions_and_ends_of_links_are_judged() {
         assert_eq!(only_status(&sound, check), Pass, "{check}");
     }
     assert_eq!(status(&board(ports(1, "reported_mb_per_s", Value::Null)), "nvlink-speed", "GPU0"), Unknown);
+    let found = board(ports(1, "generation", Value::Null));
+    let text = "17 of 18 NVLinks are of generation 4, and the others tell none";
+    assert_eq!(finding(&found, "nvlink-version", "GPU0").text, text);
+    assert_eq!(status(&found, "nvlink-version", "GPU0"), Unknown);
     let found = board(ports(2, "generation", 3.into()));
     assert_eq!(finding(&found, "nvlink-version", "GPU0").text, "its NVLinks are of generations 3 and 4");
     assert_eq!(status(&found, "nvlink-version", "GPU0"), Fail);
@@ -107,6 +112,54 @@ fn speeds_versions_and_ends_of_links_are_judged() {
     assert_eq!(status(&board(ports(1, "far", json!({ "device": "0000:aa:00.0" }))), check, "GPU0"), Warn);
     let far = json!({ "gpu": "0000:43:00.0" });
     assert_eq!(status(&board(ports(1, "far", far)), check, "GPU0"), Fail, "a link that leads nowhere back");
+}
+
+#[test]
+fn a_far_end_belongs_to_one_link() {
+    let check = "nvlink-peers-complete";
+    // Made, in the form of nvidia-smi nvlink -R and -s.
+    let texts = |second: u32| {
+        let head = "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000018)\n";
+        let ends = format!(
+            "{head}\t Link 0: Remote Device 00000000:07:00.0: Link 46\n\t Link 1: Remote Device 00000000:07:00.0: Link {second}\n"
+        );
+        let states = format!("{head}\t Link 0: 26.562 GB/s\n\t Link 1: 26.562 GB/s\n");
+        of_texts(&[("R.txt", &ends), ("s.txt", &states)], "")
+    };
+    assert_eq!(status(&texts(47), check, "GPU0"), Pass);
+    let report = texts(46);
+    let found = finding(&report, check, "GPU0");
+    let text = "link 46 of 0000:07:00.0 is the far end of link 0 of GPU0 and link 1 of GPU0";
+    assert_eq!((found.status, found.text.as_str()), (Fail, text));
+    // Far ends without the number of the link there are devices of which nothing else is known.
+    let cards = of_files(&["nvlink-status/h100-2gpu-remote-switches.txt"]);
+    assert_eq!(only_status(&cards, check), Pass);
+    // Of links that leave the tray of a rack, the far ends may not be told.
+    let rack = |model: &str| {
+        let change = ports(1, "far", Value::Null);
+        board(|document| with(change(document), "gpu", 0, |gpu| gpu["model"] = model.into()))
+    };
+    assert_eq!(status(&rack("NVIDIA GB200"), check, "GPU0"), Unknown);
+    assert_eq!(status(&rack("NVIDIA H100 80GB HBM3"), check, "GPU0"), Fail);
+}
+
+#[test]
+fn links_that_are_all_down_are_known_by_the_code_of_a_note() {
+    let check = "nvlink-links-active";
+    let heading = |gpu: u32| {
+        format!("GPU {gpu}: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-00000000000{gpu})\n")
+    };
+    let ports: Vec<String> = (0..18).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    let ports = ports.concat();
+    let down = "NVML: Unable to retrieve NVLink information as all links are inActive\n";
+    let text = format!("{}{ports}{}{down}", heading(0), heading(1));
+    let report = of_text(&text);
+    assert_eq!(status(&report, check, "GPU0"), Pass);
+    assert_eq!(finding(&report, check, "GPU1").text, "0 of 18 NVLinks are up");
+    assert_eq!(status(&report, check, "GPU1"), Fail);
+    // The text ends at a heading: of two GPUs that list no links, one is down.
+    let cut = of_text(&format!("{text}{}", heading(2)));
+    assert_eq!([0, 1, 2].map(|gpu| status(&cut, check, &format!("GPU{gpu}"))), [Pass, Unknown, Unknown]);
 }
 
 #[test]
@@ -154,12 +207,26 @@ fn access_to_peers_is_judged_by_the_path() {
     assert_eq!(judge(&board, &[]), Unknown);
     assert_eq!(judge(&board, &[(0, 1, "OK"), (0, 2, "OK")]), Pass);
     assert_eq!(judge(&board, &[(0, 1, "NS"), (0, 2, "OK")]), Fail, "NVLink connects them");
+    assert_eq!(judge(&board, &[(0, 1, "U"), (0, 2, "OK")]), Unknown, "the driver does not know");
     let table = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tPIX\tSYS\nGPU1\tPIX\tX\tSYS\nGPU2\tSYS\tSYS\tX\n";
     let cards = nvtopo::Topology::parse("table", table.as_bytes()).unwrap().to_json();
     let cards: Value = serde_json::from_str(&cards).unwrap();
     assert_eq!(judge(&cards, &[(0, 1, "OK"), (0, 2, "CNS")]), Warn);
-    assert_eq!(judge(&cards, &[(0, 1, "CNS"), (0, 2, "CNS")]), Fail, "no pair may");
+    assert_eq!(judge(&cards, &[(0, 1, "CNS"), (0, 2, "CNS")]), Warn, "over PCIe, by the chipset");
+    assert_eq!(judge(&cards, &[(0, 1, "NS"), (0, 2, "NS")]), Fail, "no pair may");
+    assert_eq!(judge(&cards, &[(0, 1, "NS"), (0, 2, "U")]), Warn, "of one pair it is not known");
     assert_eq!(judge(&cards, &[(0, 1, "OK"), (0, 2, "U")]), Unknown);
+    // Two GPUs with NVLinks of which the tool says U, and two cards on one chipset (made).
+    let two = |path: &str, status: &str| {
+        let topo = format!("\tGPU0\tGPU1\nGPU0\t X \t{path}\nGPU1\t{path}\t X \n");
+        let p2p = format!(" \tGPU0\tGPU1\n GPU0\tX\t{status}\n GPU1\t{status}\tX\n");
+        only_status(&of_texts(&[("topo.txt", &topo), ("p2p.txt", &p2p)], ""), check)
+    };
+    assert_eq!(two("NV12", "U"), Unknown);
+    assert_eq!(two("NV12", "OK"), Pass);
+    assert_eq!(two("NV12", "DR"), Fail);
+    assert_eq!(two("SYS", "CNS"), Warn);
+    assert_eq!(two("SYS", "NS"), Fail);
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The error counters of NVLinks.
 
 use crate::support::{data, finding, of_text, only_status, status, texts_since};
-use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
+use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
-pub(crate) const CASES: &[fn()] = &[errors_of_nvlinks_are_judged_by_growth, recorded_errors_that_rest_pass];
+pub(crate) const CASES: &[fn()] = &[
+    errors_of_nvlinks_are_judged_by_growth,
+    links_that_one_reading_lacks_are_open,
+    recorded_errors_that_rest_pass,
+];
 
 /// The text of `nvidia-smi nvlink -e` of two links (made, with the recorded form).
 fn errors(counters: &[(&str, u64)]) -> String {
@@ -40,6 +44,34 @@ fn errors_of_nvlinks_are_judged_by_growth() {
     assert_eq!(judge(&blackwell(1, 0, 5), &blackwell(2, 0, 5)).0, Warn);
     assert_eq!(judge(&blackwell(1, 0, 5), &blackwell(1, 1, 5)).0, Fail);
     assert_eq!(judge(&hopper(0, 0), &blackwell(0, 0, 0)).0, Unknown);
+}
+
+#[test]
+fn links_that_one_reading_lacks_are_open() {
+    let text = |links: u32, counters: &[&str], value: u32| {
+        let line = |link: u32, name: &str| format!("\t Link {link}: {name} Errors: {value}\n");
+        let lines: String =
+            (0..links).flat_map(|link| counters.iter().map(move |name| line(link, name))).collect();
+        format!("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{lines}")
+    };
+    let judge = |before: &str, after: &str| {
+        let report = texts_since(after, before);
+        let found = finding(&report, "nvlink-errors", "GPU0");
+        (found.status, found.text.clone())
+    };
+    let (all, one) = (["Replay", "Recovery", "CRC"], ["CRC"]);
+    assert_eq!(judge(&text(18, &all, 5), &text(18, &all, 5)).0, Pass);
+    let of = |count| format!("both readings tell the same counters of {count} of 18 NVLinks");
+    assert_eq!(judge(&text(1, &all, 0), &text(18, &all, 0)), (Unknown, of(1)), "17 links are new");
+    assert_eq!(judge(&text(18, &all, 0), &text(17, &all, 0)), (Unknown, of(17)), "a link is gone");
+    assert_eq!(judge(&text(18, &one, 0), &text(18, &all, 0)), (Unknown, of(0)), "counters are new");
+    assert_eq!(judge(&text(18, &one, 0), &text(18, &all, 7)).0, Warn, "one of the others grew");
+}
+
+#[test]
+fn parts_without_nvlink_have_no_errors_to_count() {
+    let report = of_text("GPU 0: NVIDIA A10 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n");
+    assert_eq!(only_status(&report, "nvlink-errors"), NotApplicable);
 }
 
 #[test]

@@ -14,8 +14,11 @@ const CONFIG: &str = "etc/nvidia-container-runtime/config.toml";
 fn containers_do_not_take_gpus_by_environment() {
     let check = "gpu-env-bypass";
     let mut machine = Machine::new();
-    assert_eq!(only_status(&machine.report(), check), NotApplicable);
+    assert_eq!(only_status(&machine.report(), check), Unknown, "nothing is told of /etc");
     assert_eq!(only_status(&machine.report_expecting("tenants = true"), check), Unknown);
+    assert_eq!(only_status(&machine.report_expecting("tenants = false"), check), NotApplicable);
+    let other = machine.with("etc/hostname", "a");
+    assert_eq!(only_status(&other.report(), check), NotApplicable, "there is no toolkit");
     machine.set(CONFIG, "disable-require = false\n[nvidia-container-cli]\nenvironment = []");
     assert_eq!(only_status(&machine.report(), check), Warn);
     assert_eq!(only_status(&machine.report_expecting("tenants = true"), check), Fail);

@@ -10,9 +10,7 @@ pub(crate) use facts::Facts;
 pub use fingerprint::structure;
 pub(crate) use fingerprint::{counted_firmware, inventory, of_inventory};
 
-use crate::audit::AuditedProcess;
 use crate::evidence::Evidence;
-use crate::profile::Profile;
 use nvtopo::source::Contents;
 use nvtopo::{Error, Result, Topology};
 use serde::{Deserialize, Serialize};
@@ -72,8 +70,7 @@ struct Fingerprints {
 impl Baseline {
     /// Accepts a machine as it is.
     pub fn of(contents: &Contents) -> Self {
-        let (profile, process) = (Profile::default(), AuditedProcess::Own);
-        let evidence = Evidence::of(contents, &profile, &process);
+        let evidence = Evidence::plain(contents);
         Self { date: None, topology: contents.topology.clone(), facts: Facts::of(&evidence) }
     }
 
@@ -154,8 +151,7 @@ impl Baseline {
     /// Returns how a machine differs from the accepted one, the most severe kinds first. Changes that cannot be judged, since
     /// no source tells a fact any more, are among them.
     pub fn drift(&self, contents: &Contents) -> Vec<Drift> {
-        let (profile, process) = (Profile::default(), AuditedProcess::Own);
-        self.drift_of(&Evidence::of(contents, &profile, &process))
+        self.drift_of(&Evidence::plain(contents))
     }
 
     pub(crate) fn drift_of(&self, evidence: &Evidence<'_>) -> Vec<Drift> {

@@ -1,22 +1,28 @@
 //! Parts around the NVLink fabric: the fabric manager, IMEX, MIG, and the C2C links of Grace.
 
 use super::kubernetes::{ClusterNode, node};
+use crate::board::{self, Board};
 use crate::evidence::{Evidence, NODE};
-use crate::finding::Verdicts;
+use crate::finding::{Status, Verdicts};
 use crate::reading::growth::growth;
 use crate::reading::host::{driver_version, has_module, is_version, lines};
 use crate::reading::processes::{self, Program};
 use crate::reading::{c2c, imex};
-use nvtopo::model::{LinkKind, NodeKind};
+use nvtopo::model::{Gpu, LinkKind, NodeKind};
 use std::fmt::Write as _;
 
 /// The NVSwitches that this machine manages.
 enum Switches {
-    None,
+    /// There are none, for this reason.
+    None(&'static str),
     /// The number of NVSwitches on the PCI bus.
     OnPci(usize),
     /// Behind management ports, of these names.
     Behind(Vec<String>),
+    /// The NVLinks lead to some.
+    Linked,
+    /// No source tells whether there are any.
+    Unknown,
 }
 
 /// The words in the vital product data of a port that manages NVSwitches.
@@ -25,11 +31,13 @@ const MANAGES: &[u8] = b"SMDL=SW_MNG";
 const VPD: usize = 4096;
 
 fn switches(evidence: &Evidence<'_>) -> Switches {
-    let on_pci = evidence
-        .topology
-        .nodes()
-        .filter(|(_, node)| matches!(&node.kind, NodeKind::NvSwitch(switch) if switch.address.is_some()));
-    let on_pci = on_pci.count();
+    let topology = evidence.topology;
+    let all = topology.nodes().filter_map(|(_, node)| match &node.kind {
+        NodeKind::NvSwitch(switch) => Some(switch.address.is_some()),
+        _ => None,
+    });
+    let all: Vec<bool> = all.collect();
+    let on_pci = all.iter().filter(|has_address| **has_address).count();
     if on_pci > 0 {
         return Switches::OnPci(on_pci);
     }
@@ -38,16 +46,50 @@ fn switches(evidence: &Evidence<'_>) -> Switches {
         data.known().is_some_and(|data| data.windows(MANAGES.len()).any(|own| own == MANAGES))
     };
     let ports: Vec<String> = evidence.names("sys/class/infiniband").into_iter().filter(manages).collect();
-    if ports.is_empty() { Switches::None } else { Switches::Behind(ports) }
+    if !ports.is_empty() {
+        return Switches::Behind(ports);
+    }
+    let gpus = || evidence.gpus().map(|(position, _, gpu)| (position, gpu, board::of(evidence, gpu)));
+    // Those of HGX B200 and B300 are not on the PCI bus of the machine.
+    let may_hide = |gpu: &Gpu, board: Option<Board>| match board {
+        Some(board) => board.rate.is_some_and(|rate| rate > 50.0),
+        None => gpu.pci.device.is_none() && gpu.model.is_none(),
+    };
+    match () {
+        () if topology.gpus().any(board::is_of_rack) => {
+            Switches::None("the NVSwitches of racks are managed elsewhere")
+        }
+        () if !all.is_empty() => Switches::Linked,
+        () if evidence.lists_pci() && !gpus().any(|(_, gpu, board)| may_hide(gpu, board)) => {
+            Switches::None("no NVSwitch is on the PCI bus")
+        }
+        () if topology.gpus().len() == 0 => Switches::Unknown,
+        () if gpus().all(|(_, _, board)| board.is_some_and(|board| board.links == 0)) => {
+            Switches::None("the boards of its GPUs have no NVLink")
+        }
+        // The links of two may be bridges, or lead to NVSwitches that connect more GPUs than this machine sees.
+        () if topology.gpus().len() > 2
+            && gpus().all(|(position, ..)| topology.nvlinks_of(position).0 > 0) =>
+        {
+            Switches::None("its NVLinks lead from GPU to GPU")
+        }
+        () => Switches::Unknown,
+    }
 }
+
+const NOT_TOLD: &str = "no source tells whether there are NVSwitches";
 
 const PROGRAM: &str = "nv-fabricmanager";
 
 pub(super) fn running(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     // Read in any case, so that a snapshot holds them.
     let program = processes::find(evidence, PROGRAM);
-    let switches = match switches(evidence) {
-        Switches::None => return,
+    let switches = switches(evidence);
+    let is_open = matches!(switches, Switches::Unknown);
+    let switches = match switches {
+        Switches::None(why) => return verdicts.not_applicable(NODE, why),
+        Switches::Unknown => NOT_TOLD.to_owned(),
+        Switches::Linked => "its NVLinks lead to NVSwitches".to_owned(),
         Switches::OnPci(count) => format!("{count} NVSwitches are on the PCI bus"),
         Switches::Behind(ports) => {
             if has_module(evidence, "ib_umad") == Some(false) {
@@ -59,6 +101,9 @@ pub(super) fn running(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     };
     let state = processes::service(evidence, "nvidia-fabricmanager");
     match (program, state.as_deref()) {
+        (Program::Absent | Program::Unknown, state) if is_open && state != Some("active") => {
+            verdicts.unknown(NODE, switches);
+        }
         (Program::Running(_), _) | (_, Some("active")) => {
             verdicts.pass(NODE, format!("{switches}, and the fabric manager runs"));
         }
@@ -100,12 +145,19 @@ fn manager_version(evidence: &Evidence<'_>) -> Option<String> {
 pub(super) fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let driver = driver_version(evidence);
     let told = manager_version(evidence);
+    let switches = switches(evidence);
     match (told, driver) {
+        _ if let Switches::None(why) = switches => verdicts.not_applicable(NODE, why),
         (Some(told), Some(driver)) if told == driver => {
             verdicts.pass(NODE, format!("fabric manager and driver are {driver}"));
         }
         (Some(told), Some(driver)) => {
-            verdicts.fail(NODE, format!("the fabric manager is {told}, and the driver is {driver}"));
+            let text = format!("the fabric manager is {told}, and the driver is {driver}");
+            if matches!(switches, Switches::Unknown) {
+                verdicts.unknown(NODE, format!("{text}; {NOT_TOLD}"));
+            } else {
+                verdicts.fail(NODE, text);
+            }
         }
         (Some(told), None) => {
             verdicts.unknown(
@@ -113,21 +165,29 @@ pub(super) fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 format!("the fabric manager is {told}; the version of the driver is not known"),
             );
         }
-        (None, _) if matches!(switches(evidence), Switches::None) => {}
         (None, _) => verdicts.unknown(NODE, "no source tells the version of the fabric manager"),
     }
 }
 
 pub(super) fn imex(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let has_clique = evidence.topology.gpus().any(|gpu| {
-        gpu.fabric.as_ref().is_some_and(|fabric| fabric.cluster.is_some()) && crate::board::is_of_rack(gpu)
+        gpu.fabric.as_ref().is_some_and(|fabric| fabric.cluster.is_some()) && board::is_of_rack(gpu)
     });
+    let is_outside = |gpu: &Gpu| {
+        let is_other = (gpu.pci.device.is_some() || gpu.model.is_some()) && !board::is_of_rack(gpu);
+        is_other || gpu.fabric.as_ref().is_some_and(|own| own.cluster.is_none())
+    };
     let Some(domain) = imex::domain(evidence) else {
         if imex::has_no_list(evidence) {
             verdicts
                 .unknown(NODE, "IMEX has no list of nodes, so there is no domain whose state it could tell");
         } else if has_clique {
             verdicts.unknown(NODE, "no source tells the state of the IMEX domain");
+        } else if evidence.has_no_gpus(verdicts) {
+        } else if evidence.topology.gpus().all(is_outside) {
+            verdicts.not_applicable(NODE, "its GPUs are in no clique of a rack");
+        } else {
+            verdicts.unknown(NODE, "no source tells whether its GPUs are in a clique");
         }
         return;
     };
@@ -161,26 +221,39 @@ pub(super) fn mig(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
         _ => None,
     };
-    for (position, _, gpu) in evidence.gpus() {
-        let Some(mode) = gpu.mig else { continue };
-        if mode.current != mode.pending {
-            let (now, then) = if mode.current { ("on", "off") } else { ("off", "on") };
-            verdicts.warn(gpu.name(), format!("MIG is {now}, and {then} after the next reset"));
+    evidence.has_no_gpus(verdicts);
+    for (position, id, gpu) in evidence.gpus() {
+        let Some(mode) = gpu.mig else {
+            if evidence.is_asked(id, gpu, |own| own.tells_mig) {
+                verdicts.not_applicable(gpu.name(), "the driver says that it has no MIG mode");
+            } else {
+                verdicts.unknown(gpu.name(), "no source tells its MIG mode");
+            }
             continue;
-        }
+        };
         let has_links = !gpu.nvlinks.is_empty() || evidence.topology.nvlinks_of(position).0 > 0;
-        match (mode.current, label) {
-            (false, _) => verdicts.pass(gpu.name(), "MIG is off"),
+        let (status, text) = match (mode.current, label) {
+            (false, _) => (Status::Pass, "MIG is off".to_owned()),
             (true, Some(Some((key, groups)))) => {
-                verdicts.fail(gpu.name(), format!("MIG is on, and the node's label {key} says {groups}"));
+                (Status::Fail, format!("MIG is on, and the node's label {key} says {groups}"))
             }
             (true, Some(None)) => {
-                verdicts.pass(gpu.name(), "MIG is on, and no label of the node names NVLink groups");
+                (Status::Pass, "MIG is on, and no label of the node names NVLink groups".to_owned())
             }
             (true, None) if has_links => {
-                verdicts.unknown(gpu.name(), "MIG is on, and the labels of the node are not known");
+                (Status::Unknown, "MIG is on, and the labels of the node are not known".to_owned())
             }
-            (true, None) => verdicts.not_applicable(gpu.name(), "MIG is on, and it has no NVLinks"),
+            (true, None) => (Status::NotApplicable, "MIG is on, and it has no NVLinks".to_owned()),
+        };
+        if mode.current == mode.pending {
+            verdicts.add(status, gpu.name(), text);
+        } else {
+            let then = if mode.pending { "on" } else { "off" };
+            verdicts.add(
+                status.max(Status::Warn),
+                gpu.name(),
+                format!("{text}; it is {then} after the next reset"),
+            );
         }
     }
 }
@@ -216,9 +289,17 @@ pub(super) fn c2c(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let mut all = evidence.topology.links();
         all.any(|(a, b, link)| link.kind == LinkKind::C2c && (a == id || b == id))
     };
-    for (_, _, gpu) in evidence.gpus().filter(|(_, id, _)| is_linked(*id)) {
-        if links.get(&gpu.name()).is_none_or(|own| own.up.is_empty()) {
+    evidence.has_no_gpus(verdicts);
+    for (_, id, gpu) in evidence.gpus() {
+        if links.get(&gpu.name()).is_some_and(|own| !own.up.is_empty()) {
+            continue;
+        }
+        if is_linked(id) {
             verdicts.unknown(gpu.name(), "it has C2C links, and no source tells their state");
+        } else if gpu.model.is_none() && gpu.pci.device.is_none() {
+            verdicts.unknown(gpu.name(), "no source tells what GPU it is, and whether it has C2C links");
+        } else {
+            verdicts.not_applicable(gpu.name(), "it has no C2C links");
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
+use crate::pairing::has_no_adapters;
 use nvtopo::PciAddress;
 use nvtopo::model::{Gpu, Stated};
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +121,7 @@ fn firmware(evidence: &Evidence<'_>, gpu: &Gpu) -> Firmware {
 }
 
 fn gpu_firmware(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     let allowed = &evidence.profile.expect.vbios;
     let mut models: BTreeMap<&str, Vec<(String, Firmware)>> = BTreeMap::new();
     for (_, _, gpu) in evidence.gpus() {
@@ -193,6 +195,7 @@ fn nic_firmware(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let version = nic.firmware.clone().or_else(|| file("fw_ver"));
         boards.entry(board).or_default().insert(device.clone(), version);
     }
+    let boards_are_silent = boards.is_empty();
     for (board, devices) in boards {
         for (device, version) in &devices {
             let Some(version) = version.as_ref().filter(|own| !allowed.is_empty() && !allowed.contains(own))
@@ -203,6 +206,9 @@ fn nic_firmware(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
         let all: Vec<_> = devices.iter().map(|(name, version)| (name.as_str(), version.as_deref())).collect();
         alike(verdicts, &board, "firmware", &all);
+    }
+    if boards_are_silent && !has_no_adapters(evidence, verdicts) {
+        verdicts.unknown(NODE, "no source lists RDMA devices");
     }
 }
 

@@ -4,7 +4,7 @@
 use super::{Check, Theme, direct_nic};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
-use crate::pairing::{nic, pairing, rdma_nics};
+use crate::pairing::{has_no_adapters, nic, pairing, rdma_nics};
 use crate::process;
 use crate::reading::host;
 use crate::reading::pci::Pci;
@@ -129,8 +129,7 @@ fn acs(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let boards = direct_nic::boards(evidence, &pci);
     let is_virtual = pci.is_virtual() == Some(true);
     let pairing = pairing(evidence);
-    if pairing.nics.is_empty() && boards.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    if evidence.has_no_gpus(verdicts) || boards.is_empty() && has_no_adapters(evidence, verdicts) {
         return;
     }
     for (gpu, id, facts) in evidence.gpus() {
@@ -195,6 +194,9 @@ fn iommu(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         () if has(&["iommu=pt", "iommu.passthrough=1"]) => Some("identity"),
         () => None,
     };
+    if devices(evidence).next().is_none() {
+        evidence.has_no_gpus(verdicts);
+    }
     for (name, pci) in devices(evidence) {
         if is_virtual {
             verdicts.unknown(name, IS_VIRTUAL);
@@ -238,8 +240,7 @@ fn gpudirect(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             .filter(|own| !own.is_empty())
             .cloned()
     });
-    if nics.is_empty() || topology.gpus().len() == 0 {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter beside a GPU");
+    if evidence.has_no_gpus(verdicts) || has_no_adapters(evidence, verdicts) {
         return;
     }
     let is_open = match &driver {
@@ -299,6 +300,12 @@ const GUEST_DRIVERS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub"
 
 fn binding(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let pci = Pci::of(evidence);
+    for (_, _, gpu) in evidence.gpus().filter(|(_, _, gpu)| gpu.address.is_none()) {
+        verdicts.unknown(gpu.name(), "no source tells its PCI address, by which its driver would be found");
+    }
+    if pci.gpus().is_empty() {
+        evidence.has_no_gpus(verdicts);
+    }
     for address in pci.gpus() {
         let own = evidence.gpus().find(|(_, _, gpu)| gpu.address == Some(address));
         let name = own.map_or_else(|| address.to_string(), |(_, _, gpu)| gpu.name());
@@ -337,6 +344,7 @@ fn in_drivers_list(evidence: &Evidence<'_>, address: PciAddress) -> bool {
 fn sriov(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
     let wanted = evidence.profile.expect.virtual_functions;
+    has_no_adapters(evidence, verdicts);
     for position in rdma_nics(evidence) {
         let Some(nic) = nic(topology, position) else { continue };
         let name = topology.device_name(position);
@@ -345,12 +353,12 @@ fn sriov(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             let is_shown =
                 folder.is_some_and(|own| evidence.text(&format!("{own}/vendor")).known().is_some());
             match wanted.filter(|wanted| *wanted > 0) {
-                None => {}
+                None if is_shown => verdicts.not_applicable(name, "it has no virtual functions, and nobody asks"),
                 Some(wanted) if is_shown => verdicts.fail(
                     name,
                     format!("it has no virtual functions, as the firmware has SR-IOV off, and {wanted} were expected"),
                 ),
-                Some(_) => verdicts.unknown(name, "no source tells its virtual functions"),
+                _ => verdicts.unknown(name, "no source tells its virtual functions"),
             }
             continue;
         };
@@ -408,8 +416,7 @@ fn netns(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         _ => None,
     };
     let nics = rdma_nics(evidence);
-    if nics.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    if has_no_adapters(evidence, verdicts) {
         return;
     }
     let mut functions = nics.iter().filter_map(|position| nic(topology, *position)?.pci.virtual_functions);
@@ -444,8 +451,7 @@ fn memlock(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             kibibytes => kibibytes.parse::<u64>().ok()?.checked_mul(1024),
         }
     };
-    if rdma_nics(evidence).is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    if has_no_adapters(evidence, verdicts) {
         return;
     }
     match limits.iter().flatten().min().copied().or_else(saved) {

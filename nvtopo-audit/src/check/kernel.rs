@@ -1,5 +1,6 @@
 //! The kernel's settings of CPUs and memory.
 
+use super::kubernetes::NO_KUBELET;
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
@@ -148,7 +149,13 @@ fn isolated(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let isolated = cpus_of(evidence, "isolated", &machine.isolated_cpus, "isolcpus");
     let state = kubelet_state::cpus(evidence);
     let settings = match evidence.kubelet() {
-        Kubelet::None if state.known().is_none() => return,
+        Kubelet::None if state.known().is_none() => {
+            return if evidence.profile.expect.kubernetes == Some(true) {
+                verdicts.unknown(NODE, "no source tells which CPUs the kubelet gives to containers");
+            } else {
+                verdicts.not_applicable(NODE, NO_KUBELET);
+            };
+        }
         Kubelet::Known(settings, _) => Some(settings),
         _ => None,
     };
@@ -205,9 +212,11 @@ fn nohz(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.unknown(NODE, format!("no source tells the CPUs of {}", missing.join(" and ")));
         return;
     }
-    let [(_, first), rest @ ..] = used.as_slice() else { return };
+    let [(_, first), rest @ ..] = used.as_slice() else {
+        return verdicts.not_applicable(NODE, "none of them is used");
+    };
     if rest.is_empty() {
-        return;
+        return verdicts.not_applicable(NODE, "only one of them is used");
     }
     let text: Vec<String> = used.iter().map(|(name, cpus)| format!("{name} {cpus}")).collect();
     if rest.iter().all(|(_, cpus)| cpus == first) {
@@ -227,11 +236,18 @@ fn huge_pages(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let sizes: BTreeSet<u64> =
         nodes.iter().flat_map(|node| &node.huge_pages).map(|pages| pages.size).collect();
     let promised = &evidence.profile.expect.huge_pages;
-    if sizes.is_empty() {
-        if !promised.is_empty() {
-            verdicts.unknown(NODE, "no source tells the huge pages of NUMA nodes");
-        }
+    if evidence.has_no_gpus(verdicts) {
         return;
+    }
+    let is_without = |node: &&nvtopo::model::NumaNode| {
+        let names = evidence.names(&format!("sys/devices/system/node/node{}", node.os_index));
+        !names.is_empty() && !names.iter().any(|name| name == "hugepages")
+    };
+    if promised.is_empty() && !nodes.is_empty() && nodes.iter().all(is_without) {
+        return verdicts.not_applicable(NODE, "the kernel has no huge pages, and none are promised");
+    }
+    if sizes.is_empty() {
+        return verdicts.unknown(NODE, "no source tells the huge pages of NUMA nodes");
     }
     for node in nodes.iter().filter(|node| near.contains(&node.os_index)) {
         let subject = format!("NUMA node {}", node.os_index);
@@ -274,9 +290,10 @@ fn huge_pages(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.pass(subject, format!("its huge pages: {}", own.join(", ")));
         }
     }
-    if near.is_empty() && topology.gpus().len() > 0 && !promised.is_empty() {
+    if near.is_empty() {
         verdicts.unknown(NODE, "the NUMA nodes of GPUs are not known");
     }
+    verdicts.otherwise_not_applicable("no NUMA node of GPUs has huge pages, and none are promised");
 }
 
 /// Returns the word in brackets of a file such as `always [madvise] never`.
@@ -418,8 +435,10 @@ const MOST_REMOTE: f64 = 0.1;
 fn remote(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let window = window(evidence);
     let nodes: Vec<u32> = evidence.topology.numa_nodes().map(|node| node.os_index).collect();
-    if nodes.len() < 2 {
-        return;
+    match nodes.len() {
+        0 => return verdicts.unknown(NODE, "no source tells the NUMA nodes"),
+        1 => return verdicts.not_applicable(NODE, "it has one NUMA node"),
+        _ => {}
     }
     let read = |evidence: &Evidence<'_>, node: u32| {
         let text = evidence.text(&format!("sys/devices/system/node/node{node}/numastat"));

@@ -3,7 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
-use crate::pairing::{farthest, nic, pairing, rdma_nics};
+use crate::pairing::{farthest, has_no_adapters, nic, pairing, rdma_nics};
 use crate::process::{self, Limits};
 use crate::reading::pci::Pci;
 use nvtopo::model::{NodeId, NodeKind, Stated};
@@ -107,6 +107,7 @@ fn cpu_nodes(evidence: &Evidence<'_>) -> NodeSet {
 }
 
 fn numa_node(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     let pci = Pci::of(evidence);
     // Some sources name nodes without their CPUs.
     let all = evidence.topology.numa_nodes().filter(|node| node.gpu.is_none()).count();
@@ -209,6 +210,7 @@ fn is_package(evidence: &Evidence<'_>, id: NodeId) -> bool {
 }
 
 fn cpus_allowed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     let Limits { whose, cpus, is_own, .. } = process::limits(evidence);
     let online = evidence.topology.cpus();
     for (_, id, gpu) in evidence.gpus() {
@@ -236,6 +238,7 @@ fn cpus_allowed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 }
 
 fn mems_allowed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     let Limits { whose, nodes, is_own, .. } = process::limits(evidence);
     let with_memory: NodeSet = {
         let nodes =
@@ -272,8 +275,7 @@ fn mems_allowed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 fn nic_pairing(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
     let pairing = pairing(evidence);
-    if pairing.nics.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    if evidence.has_no_gpus(verdicts) || has_no_adapters(evidence, verdicts) {
         return;
     }
     let is_virtual = Pci::of(evidence).is_virtual() == Some(true);
@@ -322,8 +324,7 @@ fn nic_pairing(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 fn other_socket(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
     let nics = rdma_nics(evidence);
-    if nics.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+    if evidence.has_no_gpus(verdicts) || has_no_adapters(evidence, verdicts) {
         return;
     }
     let package = |id: NodeId| topology.ancestors(id).find(|id| is_package(evidence, *id));
@@ -393,9 +394,13 @@ const MOST_INTERRUPTS: usize = 2048;
 fn irq_locality(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
     let isolated = &topology.machine().isolated_cpus;
+    has_no_adapters(evidence, verdicts);
     for position in rdma_nics(evidence) {
-        let Some(address) = nic(topology, position).and_then(|nic| nic.address) else { continue };
         let name = topology.device_name(position);
+        let Some(address) = nic(topology, position).and_then(|nic| nic.address) else {
+            verdicts.unknown(name, "no source tells its PCI address");
+            continue;
+        };
         let interrupts = evidence.names(&format!("sys/bus/pci/devices/{address}/msi_irqs"));
         let serve = |number: &String| -> Option<CpuSet> {
             number.parse::<u32>().ok()?;

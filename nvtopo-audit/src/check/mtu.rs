@@ -71,7 +71,7 @@ fn mtu_of(port: &Port, all: &BTreeMap<String, Interface>) -> Option<(String, u32
 fn active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let ports = ports_of(evidence, verdicts);
     let all = interfaces(evidence);
-    for port in ports.iter().filter(|port| port.is_active()) {
+    for port in ports.iter().filter(|port| !port.is_down()) {
         let name = port.name();
         let interface = mtu_of(port, &all).filter(|_| port.layer == Some(LinkLayer::Ethernet));
         let derived = interface.as_ref().map(|(_, mtu)| of_interface(*mtu).unwrap_or(0));
@@ -97,6 +97,7 @@ fn active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             _ => verdicts.pass(name, format!("RDMA uses {LARGEST} bytes")),
         }
     }
+    verdicts.otherwise_not_applicable("no RDMA port is active");
 }
 
 fn aligned(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
@@ -105,8 +106,11 @@ fn aligned(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let all = interfaces(evidence);
     let is_own = |port: &&Port| compute.contains(&port.device) && port.layer == Some(LinkLayer::Ethernet);
     let own: Vec<&Port> = ports.iter().filter(is_own).filter(|port| !port.is_virtual).collect();
+    if own.is_empty() && ports.iter().any(|port| port.layer.is_none()) {
+        verdicts.unknown(NODE, "no source tells the link layer of its RDMA ports");
+    }
     if own.is_empty() {
-        return;
+        return verdicts.otherwise_not_applicable("the GPUs' network is not Ethernet");
     }
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for port in &own {
@@ -162,6 +166,9 @@ const BY_PACKET: [&str; 3] = ["genev_sys", "vxlan_sys", "cilium_"];
 
 fn overlay(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let all = interfaces(evidence);
+    if all.is_empty() {
+        return verdicts.unknown(NODE, "no source lists network interfaces");
+    }
     let hardware: Vec<u32> = evidence
         .topology
         .nics()
@@ -209,4 +216,5 @@ fn overlay(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             _ => verdicts.unknown(name, format!("its MTU is {mtu}; no source tells the interface below")),
         }
     }
+    verdicts.otherwise_not_applicable("it has no interface of an overlay network");
 }

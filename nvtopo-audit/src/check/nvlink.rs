@@ -4,8 +4,9 @@ use super::{Check, Theme};
 use crate::board;
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
+use crate::reading::nvlink_ends::claims;
 use nvtopo::Bandwidth;
-use nvtopo::model::{Gpu, GroupShape, NoteCode, NvLinkPort, P2pStatus};
+use nvtopo::model::{Gpu, GroupShape, NodeId, NoteCode, NvLinkFar, NvLinkPort, P2p, P2pStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -17,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The driver's state of each NVLink (nvidia-smi nvlink -s), or the number of links of each pair (nvidia-smi \
                    topo -m); the board by the GPU's PCI device.",
         rule: "Fails where fewer links are up than the board or the profile has; unknown where the state of a link cannot be \
-               read, or the board is not known. A GPU in MIG mode is left out.",
+               read, or the board is not known. Does not apply to a GPU in MIG mode, nor to boards without NVLink.",
         remedy: "Reset the GPU; restart the fabric manager; if links stay down, have the board serviced.",
         source: "NVML, nvmlDeviceGetNvLinkState; NVIDIA's data sheets",
         run: links_active,
@@ -29,7 +30,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Every active NVLink runs at the line rate of its generation.",
         evidence: "The speed that the driver reports of each link (nvidia-smi nvlink -s).",
         rule: "Fails where a link is slower than 94 % of the line rate: drivers print 25 or 25.781 GB/s, 50 or 53.125. Warns \
-               where links of one GPU differ.",
+               where links of one GPU differ. Unknown where the speed of an active link, the links or the line rate are not \
+               told. Does not apply where no NVLink is up.",
         remedy: "Reset the GPU; power-cycle the baseboard; if a link stays slow, have the board serviced.",
         source: "NVML, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON; line rates of NVIDIA's boards",
         run: speed,
@@ -40,7 +42,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "All NVLinks of a GPU speak the same version.",
         evidence: "The generation of each link, by the GPU's architecture or the driver's report.",
-        rule: "Fails where the active links of one GPU are of several generations; unknown where none is told.",
+        rule: "Fails where the active links of one GPU are of several generations. Unknown where that of one is not told. \
+               Does not apply where no NVLink is up.",
         remedy: "Look for a mixed board or a wrong bridge.",
         source: "NVML, nvmlDeviceGetNvLinkVersion",
         run: version,
@@ -50,9 +53,10 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Nvlink,
         severity: Severity::Critical,
         claim: "Every active NVLink ends at a device that is known, and each far end is used once.",
-        evidence: "The device at the other end of each link (nvidia-smi nvlink -R).",
-        rule: "Fails where a link between two GPUs is counted by one of them only. Warns where the far end of an active link \
-               is of unknown kind while others are known; unknown where no source tells far ends.",
+        evidence: "The device at the other end of each link, and the number of the link there (nvidia-smi nvlink -R).",
+        rule: "Fails where two links have one far end, where a link between two GPUs is counted by one of them only, and where \
+               only some far ends are known (unknown on racks: GB200, GB300). Warns where a far end is of unknown kind and \
+               without the number of its link. Unknown where no source tells far ends. Does not apply where no NVLink is up.",
         remedy: "Read again when the fabric manager is up; if an end stays unknown, have the board serviced.",
         source: "NVML, nvmlDeviceGetNvLinkRemotePciInfo_v2",
         run: peers,
@@ -64,7 +68,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "GPUs of one model have as many NVLinks as each other, and behind NVSwitches every pair has as many.",
         evidence: "The NVLinks of each GPU and of each pair, from ports or from nvidia-smi topo -m.",
         rule: "Fails where pairs behind NVSwitches have unequal numbers of links. Warns where GPUs of one model on a board \
-               without NVSwitches do. Unequal pairs of a mesh are by design.",
+               without NVSwitches do. Unequal pairs of a mesh are by design. Unknown where no source tells NVLinks. Does not apply \
+               to a single GPU, to GPUs in MIG mode, and without NVLinks.",
         remedy: "Treat the GPU with the fewest links as one with a link down.",
         source: "derived from the graph",
         run: symmetry,
@@ -75,8 +80,9 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "GPUs that NVLink connects may use each other's memory.",
         evidence: "The driver's peer-to-peer status of each pair (nvidia-smi topo -p2p rw).",
-        rule: "Fails where a pair with NVLinks may not read or write, or where no pair of the machine may. Warns where a pair \
-               over PCIe may not because of the chipset or the path.",
+        rule: "Fails where a pair with NVLinks may not read or write, or where every pair that was asked is not supported (NS). \
+               Warns where another pair over PCIe may not, as the chipset, the path or the GPU does not support it. Unknown \
+               where the driver does not know it (U), or nothing tells. Does not apply to a single GPU.",
         remedy: "Reboot; look at the driver's registry keys, the IOMMU and ACS.",
         source: "NVML, nvmlDeviceGetP2PStatus",
         run: p2p,
@@ -86,6 +92,10 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// The lowest share of the line rate that a sound link may report.
 const LEAST_SPEED: f64 = 0.94;
+
+/// The reasons why NVLinks of a GPU are not judged.
+const IS_DIVIDED: &str = "it is in MIG mode, in which NVLinks are not used";
+const NO_LINKS: &str = "its board has no NVLink";
 
 fn is_divided(gpu: &Gpu) -> bool {
     gpu.mig.is_some_and(|mig| mig.current)
@@ -105,11 +115,16 @@ fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
         let open = gpu.nvlinks.iter().filter(|port| port.up.is_none()).count();
         return if open == 0 { Active::Known(up) } else { Active::AtLeast(up, open) };
     }
-    // No port is listed then, and notes begin with the GPU that they are of.
-    let begin = format!("{}:", gpu.name());
-    let mut notes = evidence.topology.notes().iter();
-    if notes.any(|note| note.code() == NoteCode::AllNvlinksDown && note.text.starts_with(&begin)) {
-        return Active::Known(0);
+    // A GPU whose links are all down lists none. The code of a note says so, and not of which GPU.
+    let lists_none = |(position, _, own): &(usize, NodeId, &Gpu)| {
+        let has_none = own.nvlinks.is_empty() && evidence.topology.nvlinks_of(*position).0 == 0;
+        has_none && !is_divided(own) && !has_no_board(evidence, own)
+    };
+    let down =
+        evidence.topology.notes().iter().filter(|note| note.code() == NoteCode::AllNvlinksDown).count();
+    if down > 0 && lists_none(&(position, NodeId::MACHINE, gpu)) {
+        let is_all = down >= evidence.gpus().filter(lists_none).count();
+        return if is_all { Active::Known(0) } else { Active::Unknown };
     }
     if evidence.topology.nvlink_known() {
         return Active::Known(evidence.topology.nvlinks_of(position).0);
@@ -117,11 +132,34 @@ fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
     Active::Unknown
 }
 
+/// Returns whether a GPU's board has no NVLink.
+fn has_no_board(evidence: &Evidence<'_>, gpu: &Gpu) -> bool {
+    board::of(evidence, gpu).is_some_and(|board| board.links == 0)
+}
+
+/// Returns the ports that are up of each GPU that has some. Of another GPU the reason is a verdict.
+fn up_ports<'e>(evidence: &'e Evidence<'_>, verdicts: &mut Verdicts) -> Vec<(&'e Gpu, Vec<&'e NvLinkPort>)> {
+    evidence.has_no_gpus(verdicts);
+    let mut found = Vec::new();
+    for (position, _, gpu) in evidence.gpus() {
+        let up: Vec<&NvLinkPort> = gpu.nvlinks.iter().filter(|port| port.up == Some(true)).collect();
+        match active(evidence, position, gpu) {
+            _ if !up.is_empty() => found.push((gpu, up)),
+            _ if is_divided(gpu) => verdicts.not_applicable(gpu.name(), IS_DIVIDED),
+            _ if has_no_board(evidence, gpu) => verdicts.not_applicable(gpu.name(), NO_LINKS),
+            Active::Known(0) => verdicts.not_applicable(gpu.name(), "no NVLink of it is up"),
+            _ => verdicts.unknown(gpu.name(), "no source tells its NVLinks one by one"),
+        }
+    }
+    found
+}
+
 fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     for (position, _, gpu) in evidence.gpus() {
         let name = gpu.name();
         if is_divided(gpu) {
-            verdicts.not_applicable(name, "it is in MIG mode, in which NVLinks are not used");
+            verdicts.not_applicable(name, IS_DIVIDED);
             continue;
         }
         let active = active(evidence, position, gpu);
@@ -137,7 +175,7 @@ fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             continue;
         };
         match active {
-            _ if board.links == 0 => verdicts.not_applicable(name, "its board has no NVLink"),
+            _ if board.links == 0 => verdicts.not_applicable(name, NO_LINKS),
             Active::Known(links) if links < board.links => {
                 let down = down(&gpu.nvlinks);
                 verdicts.fail(name, format!("{links} of {} NVLinks are up{down}", board.links));
@@ -169,15 +207,11 @@ fn down(ports: &[NvLinkPort]) -> String {
 }
 
 fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    for (_, _, gpu) in evidence.gpus() {
-        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
-        if up().next().is_none() {
-            continue;
-        }
+    for (gpu, up) in up_ports(evidence, verdicts) {
         let rates: BTreeMap<u32, Bandwidth> =
-            up().filter_map(|port| Some((port.number, port.reported?))).collect();
-        if rates.len() < up().count() {
-            let text = format!("the speed of {} active NVLinks is not told", up().count() - rates.len());
+            up.iter().filter_map(|port| Some((port.number, port.reported?))).collect();
+        if rates.len() < up.len() {
+            let text = format!("the speed of {} active NVLinks is not told", up.len() - rates.len());
             verdicts.unknown(gpu.name(), text);
             continue;
         }
@@ -208,15 +242,19 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 }
 
 fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    for (_, _, gpu) in evidence.gpus() {
-        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
-        if up().next().is_none() {
-            continue;
-        }
-        let generations: BTreeSet<u8> = up().filter_map(|port| port.generation).collect();
+    for (gpu, up) in up_ports(evidence, verdicts) {
+        let told = up.iter().filter(|port| port.generation.is_some()).count();
+        let generations: BTreeSet<u8> = up.iter().filter_map(|port| port.generation).collect();
         let all: Vec<String> = generations.iter().map(u8::to_string).collect();
         match all.as_slice() {
             [] => verdicts.unknown(gpu.name(), "no source tells the version of its NVLinks"),
+            [one] if told < up.len() => {
+                let text = format!(
+                    "{told} of {} NVLinks are of generation {one}, and the others tell none",
+                    up.len()
+                );
+                verdicts.unknown(gpu.name(), text);
+            }
             [one] => verdicts.pass(gpu.name(), format!("all NVLinks are of generation {one}")),
             several => {
                 verdicts
@@ -227,23 +265,26 @@ fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 }
 
 fn peers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    use nvtopo::model::NvLinkFar;
     let to = |gpu: &Gpu, address| {
         let ports = gpu.nvlinks.iter().filter(|port| port.up == Some(true));
         ports.filter(|port| port.far == NvLinkFar::Gpu(address)).count()
     };
-    for (_, _, gpu) in evidence.gpus() {
-        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
-        let total = up().count();
-        if total == 0 {
-            continue;
-        }
-        let open = up().filter(|port| matches!(port.far, NvLinkFar::Unknown)).count();
+    let claims = claims(evidence);
+    for (gpu, up) in up_ports(evidence, verdicts) {
+        let total = up.len();
+        let open = up.iter().filter(|port| port.far == NvLinkFar::Unknown).count();
         if open == total {
             verdicts.unknown(gpu.name(), "no source tells the far ends of its NVLinks");
             continue;
         }
-        let untyped = up().filter(|port| matches!(port.far, NvLinkFar::Device(_))).count();
+        let claimed = |port: &&&NvLinkPort| {
+            let own = (gpu.index, port.number);
+            claims.iter().find(|(_, links)| links.contains(&own))
+        };
+        let shared = up.iter().filter_map(|port| claimed(&port)).find(|(_, links)| links.len() > 1);
+        let untyped =
+            up.iter().filter(|port| matches!(port.far, NvLinkFar::Device(_)) && claimed(port).is_none());
+        let untyped = untyped.count();
         let uneven = evidence.gpus().find_map(|(_, _, other)| {
             let (own, far) = (gpu.address?, other.address?);
             let (there, back) = (to(gpu, far), to(other, own));
@@ -253,9 +294,19 @@ fn peers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             (own != far && there > back && told && !other.nvlinks.is_empty())
                 .then(|| (other.name(), there, back))
         });
-        if let Some((other, there, back)) = uneven {
+        if let Some(((device, number), links)) = shared {
+            let names: Vec<String> =
+                links.iter().map(|(gpu, link)| format!("link {link} of GPU{gpu}")).collect();
+            verdicts.fail(
+                gpu.name(),
+                format!("link {number} of {device} is the far end of {}", names.join(" and ")),
+            );
+        } else if let Some((other, there, back)) = uneven {
             let text = format!("{there} of its NVLinks end at {other}, of which {back} lead back");
             verdicts.fail(gpu.name(), text);
+        } else if open > 0 && board::is_of_rack(gpu) {
+            verdicts
+                .unknown(gpu.name(), format!("the far ends of {open} of {total} active NVLinks are outside"));
         } else if open > 0 {
             verdicts.fail(gpu.name(), format!("{open} of {total} active NVLinks have no known far end"));
         } else if untyped > 0 {
@@ -271,12 +322,21 @@ fn peers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 
 fn symmetry(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
+    evidence.has_no_gpus(verdicts);
     let mut models: BTreeMap<Option<&str>, Vec<(usize, &Gpu)>> = BTreeMap::new();
     for (position, _, gpu) in evidence.gpus().filter(|(_, _, gpu)| !is_divided(gpu)) {
         models.entry(gpu.model.as_deref()).or_default().push((position, gpu));
     }
-    for (model, gpus) in models.into_iter().filter(|(_, gpus)| gpus.len() > 1) {
+    for (model, gpus) in models {
         let model = model.map_or_else(|| "GPUs of unknown model".to_owned(), str::to_owned);
+        if gpus.len() == 1 {
+            verdicts.not_applicable(model, "there is one GPU of it");
+            continue;
+        }
+        if gpus.iter().all(|(_, gpu)| has_no_board(evidence, gpu)) {
+            verdicts.not_applicable(model, NO_LINKS);
+            continue;
+        }
         if !topology.nvlink_known() {
             verdicts.unknown(model, "no source tells which GPUs NVLink connects");
             continue;
@@ -284,6 +344,7 @@ fn symmetry(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let degree = |position: usize| topology.nvlinks_of(position).0;
         let most = gpus.iter().map(|(position, _)| degree(*position)).max().unwrap_or(0);
         if most == 0 {
+            verdicts.not_applicable(model, "no NVLink of it is up");
             continue;
         }
         let fewer: Vec<String> = gpus
@@ -316,44 +377,54 @@ fn symmetry(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             _ => verdicts.warn(model, format!("{}, others {most}", fewer.join(", "))),
         }
     }
+    verdicts.otherwise_not_applicable("its GPUs are in MIG mode");
 }
 
 fn p2p(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
-    let told = topology.all_p2p();
-    if topology.gpus().len() < 2 {
+    if evidence.has_no_gpus(verdicts) {
         return;
     }
+    if topology.gpus().len() < 2 {
+        verdicts.not_applicable(NODE, "it has one GPU");
+        return;
+    }
+    // The worse of reading and writing, of pairs that were asked for one of them.
+    let status = |p2p: &P2p| {
+        let told = [p2p.read, p2p.write];
+        let denied =
+            told.into_iter().flatten().find(|own| !matches!(own, P2pStatus::Ok | P2pStatus::Unknown));
+        denied
+            .or_else(|| told.into_iter().flatten().find(|own| *own != P2pStatus::Ok))
+            .or(p2p.read)
+            .or(p2p.write)
+    };
+    let told: Vec<(&P2p, P2pStatus)> =
+        topology.all_p2p().iter().filter_map(|p2p| Some((p2p, status(p2p)?))).collect();
     if told.is_empty() {
         verdicts.unknown(NODE, "no source tells the peer-to-peer access of pairs");
         return;
     }
-    let may = |status: Option<P2pStatus>| status.map(|status| status == P2pStatus::Ok);
-    let denied = told.iter().filter(|p2p| may(p2p.read) == Some(false) || may(p2p.write) == Some(false));
-    let denied: Vec<_> = denied.collect();
-    if denied.is_empty() {
+    if told.iter().all(|(_, status)| *status == P2pStatus::Ok) {
         verdicts.pass(NODE, format!("all {} pairs that were asked may access each other", told.len()));
         return;
     }
+    let is_none = told.iter().all(|(_, status)| *status == P2pStatus::NotSupported);
     let position = |id| topology.devices().iter().position(|own| *own == id);
-    for p2p in &denied {
+    for (p2p, status) in told.iter().filter(|(_, status)| *status != P2pStatus::Ok) {
         let (Some(a), Some(b)) = (position(p2p.a), position(p2p.b)) else { continue };
         let subject = format!("{} and {}", topology.device_name(a), topology.device_name(b));
-        let status = p2p.read.filter(|status| *status != P2pStatus::Ok).or(p2p.write);
-        let word = status.map_or("unknown", P2pStatus::word);
-        let links = topology.pairs().pair(a, b).nvlinks;
-        if links > 0 {
+        let (links, word) = (topology.pairs().pair(a, b).nvlinks, status.word());
+        if *status == P2pStatus::Unknown {
+            verdicts.unknown(subject, "the driver does not know whether they may access each other (U)");
+        } else if links > 0 {
             verdicts.fail(
                 subject,
                 format!("{links} NVLinks connect them, and the driver denies access ({word})"),
             );
-        } else if denied.len() == told.len() {
-            verdicts.fail(
-                subject,
-                format!("the driver denies access ({word}), as to every pair of this machine"),
-            );
-        } else if status == Some(P2pStatus::Unknown) {
-            verdicts.unknown(subject, "the driver does not know whether they may access each other");
+        } else if is_none {
+            verdicts
+                .fail(subject, format!("the driver denies access ({word}), as to every pair that was asked"));
         } else {
             verdicts.warn(subject, format!("the driver denies access over PCIe ({word})"));
         }

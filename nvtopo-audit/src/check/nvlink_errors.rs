@@ -1,11 +1,12 @@
 //! The error counters of NVLinks, by their growth between two readings.
 
 use super::{Check, Theme};
+use crate::board;
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
 use crate::reading::growth::{self, growth as grown};
 use crate::reading::nvlink_counters::{Counted, counters};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECK: Check = Check {
     code: "nvlink-errors",
@@ -15,7 +16,8 @@ pub(super) const CHECK: Check = Check {
     evidence: "The driver's counters of each link, read twice: up to Hopper replays, recoveries and damaged packets, from Blackwell \
                on those of packets and of recovery (nvidia-smi nvlink -e).",
     rule: "Fails where recoveries grow, or failed ones. Warns where another error counter grows. Errors that are corrected on the \
-           way (FEC) do not count. Unknown with one reading, and where a counter was reset.",
+           way (FEC) do not count. Unknown with one reading, where a counter was reset, and where one of the readings lacks counters of a link. Does not \
+           apply to boards without NVLink.",
     remedy: "Drain the node, reseat or replace the GPU or the cable, and look for Xid 74 or 144 to 150 in the kernel's log.",
     source: "NVML, nvmlDeviceGetNvLinkErrorCounter and NVML_FI_DEV_NVLINK_COUNT_*; facebookresearch/gcm, check_dcgmi",
     run,
@@ -28,8 +30,11 @@ const GRAVE: [&str; 3] = ["recoveries", "recoveries begun", "recoveries that fai
 const MOST_NAMED: usize = 4;
 
 fn run(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    if evidence.topology.gpus().len() == 0 {
+    if evidence.has_no_gpus(verdicts) {
         return;
+    }
+    if evidence.gpus().all(|(_, _, gpu)| board::of(evidence, gpu).is_some_and(|board| board.links == 0)) {
+        return verdicts.not_applicable(NODE, "the boards of its GPUs have no NVLink");
     }
     let now = counters(evidence);
     let names: BTreeMap<u32, String> = evidence.gpus().map(|(_, _, gpu)| (gpu.index, gpu.name())).collect();
@@ -41,28 +46,31 @@ fn run(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         Err(why) => return verdicts.unknown(NODE, why),
     };
     let then = counters(window.earlier);
-    let mut by_gpu: BTreeMap<u32, Vec<(u32, &Counted)>> = BTreeMap::new();
-    for ((gpu, link), own) in &now {
-        by_gpu.entry(*gpu).or_default().push((*link, own));
-    }
-    if by_gpu.is_empty() {
+    if now.is_empty() {
         return verdicts.unknown(NODE, "no source counts the errors of NVLinks");
     }
-    for (gpu, links) in by_gpu {
+    let gpus: BTreeSet<u32> = now.keys().chain(then.keys()).map(|(gpu, _)| *gpu).collect();
+    for gpu in gpus {
         let name = names.get(&gpu).cloned().unwrap_or_else(|| format!("GPU{gpu}"));
-        let (status, text) = judge(gpu, &links, &then);
+        let (status, text) = judge(gpu, &now, &then);
         verdicts.add(status, name, text);
     }
 }
 
-fn judge(gpu: u32, links: &[(u32, &Counted)], then: &BTreeMap<(u32, u32), Counted>) -> (Status, String) {
+/// The counters of links by the numbers of GPU and link.
+type Counters = BTreeMap<(u32, u32), Counted>;
+
+fn judge(gpu: u32, now: &Counters, then: &Counters) -> (Status, String) {
     let (mut grave, mut other, mut reset) = (Vec::new(), Vec::new(), None);
+    let links: BTreeSet<u32> =
+        now.keys().chain(then.keys()).filter(|(own, _)| *own == gpu).map(|(_, link)| *link).collect();
+    // The links of which both readings tell the same counters.
     let mut compared = 0;
-    for (link, now) in links {
-        let Some(before) = then.get(&(gpu, *link)) else { continue };
-        for (name, after) in *now {
+    for link in &links {
+        let (Some(now), Some(before)) = (now.get(&(gpu, *link)), then.get(&(gpu, *link))) else { continue };
+        compared += usize::from(now.keys().eq(before.keys()));
+        for (name, after) in now {
             let Some(before) = before.get(name) else { continue };
-            compared += 1;
             match grown(*before, *after) {
                 None => reset = Some(format!("{name} of link {link} was reset between the two readings")),
                 Some(0) => {}
@@ -83,8 +91,9 @@ fn judge(gpu: u32, links: &[(u32, &Counted)], then: &BTreeMap<(u32, u32), Counte
         (Status::Warn, format!("counters grew: {}", list(&other)))
     } else if let Some(reset) = reset {
         (Status::Unknown, reset)
-    } else if compared == 0 {
-        (Status::Unknown, "no counter of its NVLinks is told in both readings".to_owned())
+    } else if compared < links.len() {
+        let text = format!("both readings tell the same counters of {compared} of {}", count(links.len()));
+        (Status::Unknown, text)
     } else {
         (Status::Pass, format!("no error counter grew of {}", count(links.len())))
     }

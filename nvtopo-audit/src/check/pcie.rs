@@ -3,7 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
-use crate::pairing::{nic, rdma_nics};
+use crate::pairing::{has_no_adapters, nic, rdma_nics};
 use crate::reading::growth::{growth, window};
 use crate::reading::pci::Pci;
 use crate::reading::smi::Queried;
@@ -98,8 +98,11 @@ struct Device<'e> {
     is_gpu: bool,
 }
 
+/// The reason why nothing is said of a device.
+const NO_ADDRESS: &str = "no source tells its PCI address";
+
 /// Returns GPUs and adapters, one for each PCI function.
-fn devices<'e>(evidence: &'e Evidence<'_>) -> Vec<Device<'e>> {
+fn devices<'e>(evidence: &'e Evidence<'_>, verdicts: &mut Verdicts) -> Vec<Device<'e>> {
     let topology = evidence.topology;
     let mut found: BTreeMap<PciAddress, Device<'e>> = BTreeMap::new();
     for (position, id) in topology.devices().iter().enumerate() {
@@ -108,9 +111,15 @@ fn devices<'e>(evidence: &'e Evidence<'_>) -> Vec<Device<'e>> {
             NodeKind::Nic(nic) => (nic.address, &nic.pci, false),
             _ => continue,
         };
-        let Some(address) = address else { continue };
         let (name, link) = (topology.device_name(position), pci.link.as_ref());
+        let Some(address) = address else {
+            verdicts.unknown(name, NO_ADDRESS);
+            continue;
+        };
         found.entry(address).or_insert(Device { name, address, link, is_gpu });
+    }
+    if topology.devices().is_empty() {
+        evidence.has_no_gpus(verdicts);
     }
     let mut found: Vec<Device<'e>> = found.into_values().collect();
     found.sort_by_key(|device| !device.is_gpu);
@@ -127,7 +136,7 @@ fn most<T: Ord + Copy>(device: Option<T>, port: Option<T>) -> (Option<T>, bool) 
 
 fn width(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let is_virtual = Pci::of(evidence).is_virtual() == Some(true);
-    for device in devices(evidence) {
+    for device in devices(evidence, verdicts) {
         let now = device.link.and_then(|link| link.now.width).filter(|width| *width > 0);
         let (most, is_port_known) =
             device.link.map_or((None, false), |link| most(link.device.width, link.port.width));
@@ -151,7 +160,7 @@ fn width(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let is_virtual = Pci::of(evidence).is_virtual() == Some(true);
     let queried = evidence.smi();
-    for device in devices(evidence) {
+    for device in devices(evidence, verdicts) {
         let now = device.link.and_then(|link| link.now.generation);
         let (most, is_port_known) =
             device.link.map_or((None, false), |link| most(link.device.generation, link.port.generation));
@@ -198,7 +207,7 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let (pci, window) = (Pci::of(evidence), window(evidence));
     let queried = evidence.smi();
     let queried_before = window.as_ref().ok().map(|own| own.earlier.smi());
-    for device in devices(evidence) {
+    for device in devices(evidence, verdicts) {
         let mut path = vec![device.address];
         path.extend(pci.above(device.address));
         // All counters are read even where there is no earlier reading, so that a snapshot can be one.
@@ -262,12 +271,15 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 const USABLE: f64 = 0.85;
 
 fn headroom(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    has_no_adapters(evidence, verdicts);
     let is_virtual = Pci::of(evidence).is_virtual() == Some(true);
     // The functions of a card share its slot.
     let mut slots: BTreeMap<(u32, u8, u8), Vec<usize>> = BTreeMap::new();
     for position in rdma_nics(evidence) {
         if let Some(address) = nic(evidence.topology, position).and_then(|nic| nic.address) {
             slots.entry((address.domain, address.bus, address.device)).or_default().push(position);
+        } else {
+            verdicts.unknown(evidence.topology.device_name(position), NO_ADDRESS);
         }
     }
     for positions in slots.into_values() {
@@ -308,10 +320,14 @@ fn headroom(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 const LARGE_READ: u32 = 4096;
 
 fn max_read(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    has_no_adapters(evidence, verdicts);
     let pci = Pci::of(evidence);
     for position in rdma_nics(evidence) {
-        let Some(address) = nic(evidence.topology, position).and_then(|nic| nic.address) else { continue };
         let name = evidence.topology.device_name(position);
+        let Some(address) = nic(evidence.topology, position).and_then(|nic| nic.address) else {
+            verdicts.unknown(name, NO_ADDRESS);
+            continue;
+        };
         match pci.max_read(address) {
             Stated::Known(bytes) if bytes < LARGE_READ => {
                 verdicts.warn(name, format!("it may read {bytes} bytes at once, of {LARGE_READ} possible"));
@@ -327,6 +343,7 @@ fn max_read(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 const LEAST_WINDOW: u64 = 256 << 20;
 
 fn bar1(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    evidence.has_no_gpus(verdicts);
     let (pci, queried) = (Pci::of(evidence), evidence.smi());
     let is_wanted = !rdma_nics(evidence).is_empty();
     for (_, id, gpu) in evidence.gpus() {

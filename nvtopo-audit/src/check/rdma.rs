@@ -4,6 +4,7 @@ use super::{Check, Theme};
 use crate::diagnosis::PortGrowth;
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
+use crate::pairing::has_no_adapters;
 use crate::reading::counters::{self, CARRIER_CHANGES};
 use crate::reading::host::lines;
 use crate::reading::outputs::outputs;
@@ -115,7 +116,9 @@ pub(super) fn ports_of(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> Vec<
             Vec::new()
         }
         Ports::Unknown => {
-            verdicts.unknown(NODE, "no source lists RDMA devices");
+            if !has_no_adapters(evidence, verdicts) {
+                verdicts.unknown(NODE, "no source lists RDMA devices");
+            }
             Vec::new()
         }
     }
@@ -172,6 +175,9 @@ fn link_layer(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let ports = ports_of(evidence, verdicts);
     let compute = compute_devices(evidence, &ports);
     let own: Vec<&Port> = ports.iter().filter(|port| compute.contains(&port.device)).collect();
+    if own.is_empty() && !ports.is_empty() {
+        verdicts.unknown(NODE, "no source lists a port of the GPUs' network");
+    }
     if own.is_empty() {
         return;
     }
@@ -198,12 +204,12 @@ fn rate(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let ports = ports_of(evidence, verdicts);
     let compute = compute_devices(evidence, &ports);
     let mut rates: BTreeMap<_, BTreeMap<Bandwidth, usize>> = BTreeMap::new();
-    for port in ports.iter().filter(|port| port.is_active()) {
+    for port in ports.iter().filter(|port| !port.is_down()) {
         if let Some(rate) = port.rate {
             *rates.entry(port.kind()).or_default().entry(rate).or_default() += 1;
         }
     }
-    for port in ports.iter().filter(|port| port.is_active() && !port.is_virtual) {
+    for port in ports.iter().filter(|port| !port.is_down() && !port.is_virtual) {
         let name = port.name();
         let Some(rate) = port.rate else {
             verdicts.unknown(name, "no source tells its rate");
@@ -234,16 +240,21 @@ fn rate(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             );
         }
     }
+    verdicts.otherwise_not_applicable("no RDMA port is active, but for those of virtual functions");
 }
 
 fn gid(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    for port in ports_of(evidence, verdicts).iter().filter(|port| port.layer == Some(LinkLayer::Ethernet)) {
+    for port in ports_of(evidence, verdicts).iter().filter(|port| port.layer != Some(LinkLayer::InfiniBand)) {
         // A port that is down has no addresses. An adapter for iWARP has no RoCE: its type of node is 4.
         let kind = evidence.text(&format!("sys/class/infiniband/{}/node_type", port.device));
-        if !port.is_active() || kind.known().is_some_and(|kind| kind.starts_with('4')) {
+        if port.is_down() || kind.known().is_some_and(|kind| kind.starts_with('4')) {
             continue;
         }
         let name = port.name();
+        if port.layer.is_none() {
+            verdicts.unknown(name, "no source tells its link layer");
+            continue;
+        }
         let Gids::Known(gids) = ports::gids(evidence, port) else {
             verdicts.unknown(name, "no source lists its addresses");
             continue;
@@ -264,6 +275,7 @@ fn gid(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.fail(name, "it has no address of RoCE v2");
         }
     }
+    verdicts.otherwise_not_applicable("no active port of it is for RoCE");
 }
 
 /// A counter and the rate from which it tells something.
@@ -307,7 +319,7 @@ fn phy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let ports: Vec<Port> =
         ports_of(evidence, verdicts).into_iter().filter(|port| !is_unused(evidence, port)).collect();
     if ports.is_empty() {
-        return;
+        return verdicts.otherwise_not_applicable("the profile says that its RDMA ports are not used");
     }
     let names: BTreeSet<&str> = PHY.iter().map(|limit| limit.counter).collect();
     let names: Vec<&str> = names.into_iter().collect();
@@ -415,7 +427,7 @@ fn consumers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         is_told |= of_json(output.text, &mut found) | of_lines(output.text, &mut found);
     }
     if !is_told {
-        if let Ports::Known(_) = ports::ports(evidence) {
+        if !ports_of(evidence, verdicts).is_empty() {
             verdicts.unknown(NODE, "no saved output of rdma resource show tells who holds RDMA resources");
         }
         return;

@@ -106,10 +106,16 @@ pub(super) const CHECKS: &[Check] = &[
 /// Returns the Ethernet ports of RDMA devices, each with the settings of its interface.
 fn roce_ports(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> Vec<(Port, Qos)> {
     let ports = ports_of(evidence, verdicts);
-    let own: Vec<Port> = ports
+    let mut own: Vec<Port> = ports
         .into_iter()
-        .filter(|port| port.layer == Some(LinkLayer::Ethernet) && port.is_active() && !port.is_virtual)
+        .filter(|port| port.layer != Some(LinkLayer::InfiniBand) && !port.is_down() && !port.is_virtual)
         .collect();
+    for port in own.extract_if(.., |port| port.layer.is_none()) {
+        verdicts.unknown(port.name(), "no source tells its link layer");
+    }
+    if own.is_empty() {
+        verdicts.otherwise_not_applicable("no Ethernet port of an RDMA device is active");
+    }
     let settings = qos::qos(evidence);
     let of = |port: Port| {
         let found = port.interfaces.iter().find_map(|name| settings.get(name)).cloned();

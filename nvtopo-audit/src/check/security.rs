@@ -3,6 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
+use crate::reading::host::has_module;
 use nvtopo::model::Stated;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -70,15 +71,17 @@ fn environment(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     if files.is_empty() {
         if refused {
             verdicts.unknown(NODE, "the configuration of NVIDIA's container toolkit cannot be read");
+        } else if evidence.profile.expect.tenants == Some(false) {
+            verdicts.not_applicable(NODE, "no tenants share the node");
         } else if !evidence.has_files() || evidence.names("etc").is_empty() {
-            if evidence.profile.expect.tenants == Some(true) {
-                verdicts.unknown(NODE, "no source holds the configuration of NVIDIA's container toolkit");
-            }
+            verdicts.unknown(NODE, "no source holds the configuration of NVIDIA's container toolkit");
         } else if evidence.profile.expect.kubernetes == Some(true) {
             verdicts.unknown(
                 NODE,
                 "NVIDIA's container toolkit has no configuration where packages and operator put it",
             );
+        } else {
+            verdicts.not_applicable(NODE, "there is no configuration of NVIDIA's container toolkit");
         }
         return;
     }
@@ -130,10 +133,7 @@ fn signed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let lockdown = evidence.text("sys/kernel/security/lockdown");
     let secure = evidence.bytes(SECURE_BOOT, 4, 1);
     if loaded.is_empty() {
-        if evidence.topology.gpus().len() > 0 {
-            verdicts.unknown(NODE, "no source tells the loaded kernel modules");
-        }
-        return;
+        return verdicts.unknown(NODE, "no source tells the loaded kernel modules");
     }
     for module in MODULES.iter().filter(|name| loaded.iter().any(|own| own == *name)) {
         let subject = format!("module {module}");
@@ -154,7 +154,7 @@ fn signed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
     }
     if !is_wanted {
-        return;
+        return verdicts.otherwise_not_applicable("no kernel module of GPUs and network adapters is loaded");
     }
     match &lockdown {
         Stated::Known(text) if text.contains("[none]") => {
@@ -177,12 +177,10 @@ fn params(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.unknown(NODE, "/proc/driver/nvidia/params cannot be read");
             return;
         }
-        _ => {
-            if evidence.topology.machine().driver.is_some() {
-                verdicts.unknown(NODE, "no source tells the options of the driver");
-            }
-            return;
+        _ if has_module(evidence, "nvidia") == Some(false) => {
+            return verdicts.not_applicable(NODE, "NVIDIA's driver is not loaded");
         }
+        _ => return verdicts.unknown(NODE, "no source tells the options of the driver"),
     };
     let mut is_told = false;
     for key in ["RegistryDwords", "RegistryDwordsPerDevice"] {

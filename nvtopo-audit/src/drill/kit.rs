@@ -1,10 +1,8 @@
 //! The kubelet's settings, and a pod and a claim for each number of GPUs. They are made for the whole machine, and meet the
 //! machine without a part.
 
-use crate::audit::AuditedProcess;
 use crate::check::kubernetes::{ClusterNode, node};
 use crate::evidence::Evidence;
-use crate::profile::Profile;
 use crate::reading::kubelet::Kubelet;
 use nvtopo::source::Contents;
 use nvtopo::{PciAddress, Topology};
@@ -54,8 +52,7 @@ pub(super) struct MadeAlternative {
 
 impl Kit {
     pub(super) fn of(contents: &Contents, sizes: &[usize]) -> Self {
-        let (profile, process) = (Profile::default(), AuditedProcess::Own);
-        let evidence = Evidence::of(contents, &profile, &process);
+        let evidence = Evidence::plain(contents);
         let topology = &contents.topology;
         let mut node_labels = match node(&evidence) {
             ClusterNode::Known(node) => node.labels,

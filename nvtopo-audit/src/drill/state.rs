@@ -1,11 +1,10 @@
 //! The state of a machine, whole or without a part: placements, labels, pods, claims, and the verdicts of checks.
 
 use super::kit::{Kit, MadeClaim, MadePod};
-use crate::audit::{AuditedProcess, all_findings};
+use crate::audit::all_findings;
 use crate::baseline::Baseline;
 use crate::evidence::Evidence;
 use crate::finding::Finding;
-use crate::profile::Profile;
 use crate::reading::Readings;
 use nvtopo::model::Gpu;
 use nvtopo::source::Contents;
@@ -99,8 +98,7 @@ fn verdicts(
     lost_labels: &[String],
     whole: &Whole<'_>,
 ) -> BTreeMap<(&'static str, String), Finding> {
-    let (profile, process) = (Profile::default(), AuditedProcess::Own);
-    let mut evidence = Evidence::of(whole.contents, &profile, &process);
+    let mut evidence = Evidence::plain(whole.contents);
     evidence.topology = topology;
     evidence.lost_labels = lost_labels;
     evidence.baseline = Some(&whole.baseline);

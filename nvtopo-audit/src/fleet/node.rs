@@ -1,10 +1,8 @@
 //! [`FleetNode`]: the small row that is kept of each machine.
 
 use super::FleetOptions;
-use crate::audit::AuditedProcess;
 use crate::baseline::{Facts, counted_firmware, inventory, of_inventory, structure};
 use crate::evidence::Evidence;
-use crate::profile::Profile;
 use crate::reading::growth::taken;
 use nvtopo::Topology;
 use nvtopo::model::NodeKind;
@@ -96,9 +94,8 @@ impl Words {
 
 impl FleetNode {
     pub(super) fn of(path: &Path, contents: &Contents, options: &FleetOptions, words: &Words) -> Self {
-        let (profile, process) = (Profile::default(), AuditedProcess::Own);
         let topology = &contents.topology;
-        let evidence = Evidence::of(contents, &profile, &process);
+        let evidence = Evidence::plain(contents);
         let facts = Facts::of(&evidence);
         let share = |text: Option<String>| text.map(|text| words.shared(&text));
         let values = values(topology, &facts).map(share);

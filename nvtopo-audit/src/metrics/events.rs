@@ -2,9 +2,7 @@
 
 use super::processes::{GpuWork, Job};
 use super::{Family, Sample, counter, gauge};
-use crate::audit::AuditedProcess;
 use crate::evidence::Evidence;
-use crate::profile::Profile;
 use crate::reading::growth;
 use crate::reading::kernel_log::{DriverEvent, DriverEventKind};
 use crate::reading::nvlink_ends::{self, Ends};
@@ -84,8 +82,7 @@ impl DriverEvents {
     /// Learns the GPUs of a reading, and the links at the ports of NVSwitches. What was known stays known: a device that
     /// fails is not told any more.
     pub fn learn(&mut self, contents: &Contents) {
-        let (profile, process) = (Profile::default(), AuditedProcess::Own);
-        let evidence = Evidence::of(contents, &profile, &process);
+        let evidence = Evidence::plain(contents);
         let gpus = evidence.topology.gpus();
         self.gpus.extend(gpus.filter_map(|gpu| Some((gpu.address?, gpu.index))));
         self.ends.extend(nvlink_ends::ends(&evidence));

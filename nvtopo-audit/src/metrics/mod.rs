@@ -12,9 +12,9 @@ mod processes;
 mod state;
 mod traffic;
 
-use crate::audit::{self, AuditedProcess};
+use crate::audit;
 use crate::baseline::Baseline;
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, OWN};
 use crate::profile::Profile;
 use crate::report::Report;
 use nvtopo::Result;
@@ -77,9 +77,6 @@ pub struct Metrics<'a> {
     events: Option<&'a DriverEvents>,
     work: Option<&'a GpuWork>,
 }
-
-/// The process that the metrics are read by.
-static OWN: AuditedProcess = AuditedProcess::Own;
 
 impl<'a> Metrics<'a> {
     /// Creates the metrics of a reading and of the report on it.

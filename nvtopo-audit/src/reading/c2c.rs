@@ -1,6 +1,6 @@
 //! The C2C links between CPU and GPU, as saved outputs of `nvidia-smi c2c -s` and `-e` tell them.
 
-use super::host::lines;
+use super::links;
 use crate::evidence::{Evidence, NODE};
 use std::collections::BTreeMap;
 
@@ -16,19 +16,10 @@ pub(crate) struct C2cLinks {
 /// Returns the links by the name of the GPU.
 pub(crate) fn c2c(evidence: &Evidence<'_>) -> BTreeMap<String, C2cLinks> {
     let mut found: BTreeMap<String, C2cLinks> = BTreeMap::new();
-    let mut gpu = NODE.to_owned();
-    for line in lines(evidence).map(str::trim) {
-        if let Some((number, _)) = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(':'))
-            && number.parse::<u32>().is_ok()
-        {
-            gpu = format!("GPU{number}");
-        }
-        let Some((number, told)) = line.strip_prefix("C2C Link ").and_then(|rest| rest.split_once(':'))
-        else {
-            continue;
-        };
-        let Ok(number) = number.trim().parse::<u32>() else { continue };
-        let own = found.entry(gpu.clone()).or_default();
+    for line in evidence.texts().flat_map(|saved| links::of(&saved.text, "C2C Link ")) {
+        let gpu = line.gpu.map_or_else(|| NODE.to_owned(), |number| format!("GPU{number}"));
+        let (number, told) = (line.link, line.told);
+        let own = found.entry(gpu).or_default();
         // `C2C Link 0: Error Back-to-Back Replay Count: 7` is a counter, `C2C Link 0: 44.712 GB/s` a state.
         match told.rsplit_once(':').map(|(name, value)| (name.trim(), value.trim().parse())) {
             Some((name, Ok(value))) => drop(own.errors.insert((number, name.to_owned()), value)),

@@ -75,6 +75,11 @@ impl Listed {
         self.name.ends_with("(rev ff)")
     }
 
+    /// Returns whether it is a host bridge or a PCI bridge, of which every machine has some.
+    pub(crate) fn is_bridge(&self) -> bool {
+        ["Host bridge", "PCI bridge"].iter().any(|kind| self.name.starts_with(kind))
+    }
+
     /// Returns whether it is a GPU of NVIDIA's.
     pub(crate) fn is_nvidia_gpu(&self) -> bool {
         let kinds = ["3D controller", "VGA compatible controller", "Display controller"];

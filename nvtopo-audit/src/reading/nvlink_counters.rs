@@ -1,5 +1,6 @@
 //! The error counters of NVLinks: the driver's own, else those of a saved output of `nvidia-smi nvlink -e`.
 
+use super::links;
 use crate::evidence::Evidence;
 use nvtopo::source::NvLinkCounters;
 use std::collections::BTreeMap;
@@ -48,24 +49,15 @@ pub(crate) fn counters(evidence: &Evidence<'_>) -> BTreeMap<(u32, u32), Counted>
     found
 }
 
-/// Reads `GPU 0: NVIDIA H100 (UUID: …)`, and below it ` Link 0: Replay Errors: 0`.
+/// Reads `Link 0: Replay Errors: 0`.
 fn of_text(text: &str, found: &mut BTreeMap<(u32, u32), Counted>) {
-    let mut gpu = None;
-    for line in text.lines().map(str::trim) {
-        if let Some(rest) = line.strip_prefix("GPU ") {
-            gpu = rest.split_once(':').and_then(|(number, _)| number.parse().ok());
-        }
-        let (Some(gpu), Some((link, rest))) =
-            (gpu, line.strip_prefix("Link ").and_then(|rest| rest.split_once(": ")))
-        else {
-            continue;
-        };
-        let (Ok(link), Some((name, value))) = (link.trim().parse(), rest.rsplit_once(':')) else { continue };
+    for line in links::of(text, "Link ") {
+        let (Some(gpu), Some((name, value))) = (line.gpu, line.told.rsplit_once(':')) else { continue };
         let Some((own, ..)) = NAMES.iter().find(|(_, printed, _)| printed.contains(&name.trim())) else {
             continue;
         };
         if let (Ok(value), true) = (value.trim().parse(), found.len() < MAX_LINKS) {
-            found.entry((gpu, link)).or_default().insert(own, value);
+            found.entry((gpu, line.link)).or_default().insert(own, value);
         }
     }
 }

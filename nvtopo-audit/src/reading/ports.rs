@@ -47,6 +47,11 @@ impl Port {
         self.state == Some(PortState::Active)
     }
 
+    /// Returns whether it is known not to be active. One of unknown state may be.
+    pub(crate) fn is_down(&self) -> bool {
+        self.state.is_some_and(|state| state != PortState::Active)
+    }
+
     /// Returns the card that it is a part of: functions of one slot are one card.
     pub(crate) fn card(&self) -> String {
         match self.address {

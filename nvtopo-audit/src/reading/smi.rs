@@ -15,6 +15,10 @@ pub(crate) struct Queried {
     pub(crate) replays: Option<u64>,
     /// The size of the window through which PCIe peers reach its memory, in bytes.
     pub(crate) bar1: Option<u64>,
+    /// True where the section of its NVLink fabric is there, even if empty.
+    pub(crate) tells_fabric: bool,
+    /// True where the section of its MIG mode is there, even if empty.
+    pub(crate) tells_mig: bool,
     /// True where a hypervisor gave the GPU, or a part of it, to the machine.
     pub(crate) is_guests: bool,
 }
@@ -67,6 +71,8 @@ fn pair(line: &str) -> (String, Option<&str>) {
 impl Queried {
     fn feed(&mut self, section: &str, key: &str, value: &str) {
         let number = || value.split_whitespace().next()?.parse::<u64>().ok();
+        self.tells_fabric |= section == "fabric";
+        self.tells_mig |= section == "mig_mode";
         match (section, key) {
             (_, "performance_state") => {
                 self.performance = value.strip_prefix('P').and_then(|state| state.parse().ok());

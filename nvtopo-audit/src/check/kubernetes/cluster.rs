@@ -76,7 +76,7 @@ pub(super) fn skew(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.fail(NODE, "nvidia-smi says that the versions of kernel module and library differ");
     }
     let Some(module) = module else {
-        if !mismatch && evidence.topology.gpus().len() > 0 {
+        if !mismatch && !evidence.has_no_gpus(verdicts) {
             verdicts.unknown(NODE, "no source tells the version of the driver");
         }
         return;
@@ -188,6 +188,7 @@ pub(super) fn labels(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     if good > 0 {
         verdicts.pass(NODE, format!("{good} labels of {} say what the hardware says", node.name));
     }
+    verdicts.otherwise_not_applicable("the node has none of the labels that tell of its GPUs");
 }
 
 /// The words by which a scheduler's configuration shows that it knows NUMA nodes.

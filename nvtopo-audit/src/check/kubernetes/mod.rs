@@ -199,7 +199,7 @@ fn effective<'e>(evidence: &'e Evidence<'_>, verdicts: &mut Verdicts) -> Option<
     }
 }
 
-const NO_KUBELET: &str = "no kubelet is here: no process, no configuration, no state";
+pub(crate) const NO_KUBELET: &str = "no kubelet is here: no process, no configuration, no state";
 
 /// The NUMA nodes with CPUs.
 fn cpu_nodes(evidence: &Evidence<'_>) -> usize {

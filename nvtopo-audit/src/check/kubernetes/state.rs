@@ -101,6 +101,7 @@ pub(super) fn cpus(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 .warn(subject, format!("its CPUs {far} are not near its GPUs, near which CPUs {near} are"));
         }
     }
+    verdicts.otherwise_not_applicable("no container with CPUs for itself has GPUs");
 }
 
 pub(super) fn memory(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
@@ -132,6 +133,7 @@ pub(super) fn memory(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             None => verdicts.pass(subject, format!("its memory is from NUMA nodes near its GPUs ({near})")),
         }
     }
+    verdicts.otherwise_not_applicable("no container with memory of chosen NUMA nodes has GPUs");
 }
 
 pub(super) fn hints(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
