@@ -7,6 +7,7 @@ use crate::tls;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use nvtopo::source::read_text;
 use nvtopo::{Error, Result, save_file};
 use nvtopo_audit::{Baseline, Profile};
 use std::path::Path;
@@ -55,12 +56,12 @@ pub(crate) fn serve(args: &MetricsArgs) -> Result<()> {
 
 fn options(args: &MetricsArgs) -> Result<Options> {
     let profile = match &args.profile {
-        Some(path) => Profile::parse(&path.display().to_string(), &text(path)?)?,
+        Some(path) => Profile::read(path)?,
         None => Profile::default(),
     };
     let baseline = match &args.baseline {
         Some(path) => {
-            let baseline = Baseline::parse(&path.display().to_string(), &nvtopo::source::read_file(path)?)?;
+            let baseline = Baseline::read(path)?;
             let at = baseline.date().and_then(seconds);
             Some((baseline, at))
         }
@@ -100,13 +101,8 @@ fn write_file(reader: &mut Reader, path: &Path, interval: Option<Duration>) -> R
     }
 }
 
-fn text(path: &Path) -> Result<String> {
-    String::from_utf8(nvtopo::source::read_file(path)?)
-        .map_err(|_| Error::input("it is no text").in_input(&path.display().to_string()))
-}
-
 fn token(path: &Path) -> Result<String> {
-    let token = text(path)?.trim().to_owned();
+    let token = read_text(path)?.trim().to_owned();
     if token.is_empty() {
         return Err(Error::input("the file of the token is empty").in_input(&path.display().to_string()));
     }
