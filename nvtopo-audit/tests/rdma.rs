@@ -333,9 +333,10 @@ fn losses_are_counted_over_the_ends_of_years_and_not_by_excerpts() {
     let of = |text: &str| pair().report_beside(&[("log", text)], "");
     // Made: six losses in the last hour of the year, in the forms of syslog and of dmesg.
     let lost = |time: &dyn Fn(u32) -> String, end: &str| {
-        let lines: String = (1..7)
+        let lines: Vec<String> = (1..7)
             .map(|minute| format!("{}mlx5_core 0000:0c:00.0 rdma0: Link down\n", time(minute)))
             .collect();
+        let lines = lines.concat();
         format!("{lines}{end} usb x: y\n")
     };
     for (time, end) in [

@@ -105,7 +105,7 @@ mod tests {
     fn times_of_any_log_are_read() {
         let of = |line: &str| LogTime::of(line).unwrap();
         let start = |seconds| LogTime { since_start: Some(seconds), date: None };
-        assert_eq!(of("[ 1234.567890] mlx5_core x"), start(1234.567_890));
+        assert_eq!(of("[ 1234.567890] mlx5_core x"), start(1_234.567_890));
         assert_eq!(of("4,1127,52001234,-;NVRM: x"), start(52.001_234));
         let full = of("2026-08-17T06:18:01.123456+00:00 node kernel: x");
         assert_eq!(full, LogTime { since_start: None, date: Some(Date::Full(1_786_947_481)) });
