@@ -94,7 +94,8 @@ impl<'a> Audit<'a> {
         self
     }
 
-    /// Sets the date of today, such as `2026-03-31`, by which waivers expire. Without it those that expire do not count.
+    /// Sets the date of today, such as `2026-03-31`, by which waivers expire: [`today`](crate::today) tells it. Without it those
+    /// that expire do not count.
     #[must_use]
     pub fn today(mut self, date: impl Into<String>) -> Self {
         self.today = Some(date.into());

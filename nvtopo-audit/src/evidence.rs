@@ -208,15 +208,6 @@ impl<'a> Evidence<'a> {
             || gpu.address.is_some_and(|address| self.smi().get(&address).is_some_and(has_section));
         (sources.any(|source| source == Provenance::Nvml) && !failed()) || is_saved()
     }
-
-    /// Returns whether a hypervisor runs the machine, which then sees PCIe as that shows it. `None`: unknown.
-    pub(crate) fn is_virtual(&self) -> Option<bool> {
-        match &self.topology.machine().hypervisor {
-            Stated::Known(_) => Some(true),
-            Stated::NotAvailable => Some(false),
-            Stated::Unstated | Stated::Unreadable => None,
-        }
-    }
 }
 
 /// Returns the first answer of one that has the file; else the first answer.

@@ -104,6 +104,27 @@ impl Finding {
     }
 }
 
+/// Returns the first names of a list, and the number of others.
+pub(crate) fn named(all: &[String], most: usize) -> String {
+    let more = all.len().saturating_sub(most);
+    let others = match more {
+        0 => String::new(),
+        1 => " and 1 other".to_owned(),
+        _ => format!(" and {more} others"),
+    };
+    format!("{}{others}", all[..all.len() - more].join(", "))
+}
+
+/// Returns a list, the middle left out of more than `most` names.
+pub(crate) fn ends(all: &[impl AsRef<str>], most: usize) -> String {
+    match all {
+        [first, .., last] if all.len() > most => {
+            format!("{} … {} ({} in all)", first.as_ref(), last.as_ref(), all.len())
+        }
+        _ => all.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// The verdicts of a check, as they are found.
 pub(crate) struct Verdicts {
     check: &'static Check,

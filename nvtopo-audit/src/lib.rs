@@ -50,6 +50,6 @@ pub use drill::{
 };
 pub use finding::{Finding, Severity, Status};
 pub use fleet::{Fleet, FleetBoard, FleetDevice, FleetNode, FleetOptions, Outlier};
-pub use profile::{Expected, Profile, Waiver};
+pub use profile::{Expected, Profile, Waiver, today};
 pub use render::TextStyle;
 pub use report::{FindingGroup, Report};

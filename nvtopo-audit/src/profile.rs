@@ -2,9 +2,14 @@
 
 use crate::audit::names_check;
 use crate::finding::{Finding, Status};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use nvtopo::solve::HugePageNeed;
+use nvtopo::source::read_text;
 use nvtopo::{Error, Result};
 use serde::Deserialize;
+use std::path::Path;
 
 /// The expectations of a fleet, read from TOML. Expectations that it does not state come from the machine's own graph.
 ///
@@ -114,6 +119,46 @@ pub struct Waiver {
     pub expires: Option<String>,
 }
 
+impl Waiver {
+    /// Creates a waiver of a check, a theme, or the begin of codes and `*`: of all subjects, for ever.
+    #[must_use]
+    pub fn new(check: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { check: check.into(), subject: None, reason: reason.into(), expires: None }
+    }
+
+    /// Sets the only subject that is accepted, such as `GPU3`.
+    #[must_use]
+    pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// Sets the last day on which it holds, such as `2026-06-30`.
+    ///
+    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) for what is no date.
+    ///
+    /// ```
+    /// use nvtopo_audit::{Profile, Waiver};
+    ///
+    /// let waiver = Waiver::new("acs-on-p2p-path", "waiting for the BIOS of March").with_subject("GPU3");
+    /// let mut profile = Profile::default();
+    /// profile.waivers.push(waiver.with_expiry("2026-06-30")?);
+    /// assert!(Waiver::new("pcie-*", "a day that never comes").with_expiry("2026-02-31").is_err());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn with_expiry(mut self, date: impl Into<String>) -> Result<Self> {
+        self.expires = Some(date.into());
+        self.check_date()?;
+        Ok(self)
+    }
+
+    fn check_date(&self) -> Result<()> {
+        let Some(last) = self.expires.as_deref().filter(|last| date(last).is_none()) else { return Ok(()) };
+        let text = format!("the waiver of {} expires on {last:?}, which is no date", self.check);
+        Err(Error::input(text).help("write a date as in \"2026-06-30\""))
+    }
+}
+
 impl Profile {
     /// Reads a profile. Messages call it by `name`.
     ///
@@ -121,18 +166,20 @@ impl Profile {
     /// are not known, and for dates that are none.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let profile: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            Error::input(error.message().to_owned()).in_input(name).at(line, column)
+            let byte = error.span().map_or(0, |span| span.start);
+            Error::input(error.message().to_owned()).in_input(name).at_byte(text, byte)
         })?;
         for waiver in &profile.waivers {
-            if let Some(date) = waiver.expires.as_deref().filter(|date| !is_date(date)) {
-                let text = format!("the waiver of {} expires on {date:?}, which is no date", waiver.check);
-                return Err(Error::input(text).in_input(name).help("write a date as in \"2026-06-30\""));
-            }
+            waiver.check_date().map_err(|error| error.in_input(name))?;
         }
         Ok(profile)
+    }
+
+    /// Reads a profile's file.
+    ///
+    /// Errors are those of [`parse`](Self::parse), and those of reading a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
     /// Returns the reason why a finding is accepted. `None`: it is not.
@@ -141,12 +188,10 @@ impl Profile {
             return None;
         }
         let holds = |waiver: &&Waiver| {
-            let is_in_time = match (&waiver.expires, today) {
-                (None, _) => true,
-                // Dates of this form are ordered as texts are.
-                (Some(last), Some(today)) => today <= last.as_str(),
-                (Some(_), None) => false,
-            };
+            let is_in_time = waiver.expires.as_ref().is_none_or(|last| {
+                let (last, today) = (date(last), today.and_then(date));
+                last.zip(today).is_some_and(|(last, today)| today <= last)
+            });
             let subject = waiver.subject.as_ref();
             is_in_time
                 && names_check(&waiver.check, finding.check)
@@ -156,13 +201,13 @@ impl Profile {
     }
 }
 
-/// Returns whether a text is a date such as `2026-06-30`.
-fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let number = |from: usize, to: usize| text.get(from..to).and_then(|own| own.parse::<u32>().ok());
-    bytes.len() == 10
-        && (bytes[4], bytes[7]) == (b'-', b'-')
-        && number(0, 4).is_some()
-        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
-        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
+/// Reads a date such as `2026-06-30`. `None`: the text has another form, or there is no such day.
+fn date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|date: &Date| date.to_string() == text)
+}
+
+/// Returns the date of today, such as `2026-03-31`, in UTC: so waivers end at one moment on all nodes of a fleet, in audits and
+/// in metrics, whatever time zone a host or a container has.
+pub fn today() -> String {
+    Timestamp::now().to_zoned(TimeZone::UTC).date().to_string()
 }

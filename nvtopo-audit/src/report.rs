@@ -1,7 +1,7 @@
 //! [`Report`]: the verdicts of an audit.
 
 use crate::check::Check;
-use crate::finding::{Finding, Severity, Status};
+use crate::finding::{Finding, Severity, Status, ends};
 use nvtopo::Topology;
 
 /// The most steps of [`Report::first_steps`].
@@ -125,11 +125,6 @@ impl<'a> FindingGroup<'a> {
 
     /// Returns the subjects as a list, the middle left out of many.
     pub fn subjects(&self) -> String {
-        match self.findings {
-            [first, .., last] if self.findings.len() > MOST_LISTED => {
-                format!("{} … {} ({} in all)", first.subject, last.subject, self.findings.len())
-            }
-            _ => self.findings.iter().map(|own| own.subject.as_str()).collect::<Vec<_>>().join(", "),
-        }
+        ends(&self.findings.iter().map(|own| &own.subject).collect::<Vec<_>>(), MOST_LISTED)
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn contents(name: &str, document: &Value) -> Contents {
 /// Audits a machine against another one as its baseline.
 fn drift(name: &str, before: &Value, after: &Value) -> Report {
     let baseline = Baseline::of(&contents(&format!("{name}-before"), before)).with_date("2026-03-31");
-    let read = Baseline::parse("baseline.json", baseline.to_json().as_bytes()).unwrap();
+    let read = Baseline::parse("baseline.json", baseline.to_json().unwrap().as_bytes()).unwrap();
     Audit::of(&contents(&format!("{name}-after"), after)).baseline(&read).run().unwrap()
 }
 
@@ -355,7 +355,7 @@ fn kernel_kubelet_and_labels_are_compared() {
     };
     let ((_kept, first), (_too, second)) = (read("host-1", &before), read("host-2", &after));
     let baseline = Baseline::of(&first);
-    let baseline = Baseline::parse("baseline.json", baseline.to_json().as_bytes()).unwrap();
+    let baseline = Baseline::parse("baseline.json", baseline.to_json().unwrap().as_bytes()).unwrap();
     let same = Audit::of(&first).baseline(&baseline).run().unwrap();
     for check in ["kernel-changed", "kernel-cmdline-changed", "kubelet-changed", "label-mismatch"] {
         assert_eq!(only_status(&same, &format!("drift-{check}")), Pass, "{check}");
@@ -390,7 +390,7 @@ fn a_file_that_is_no_baseline_is_refused_with_its_line() {
     let error =
         refused(r#"{"format":"nvtopo-baseline","version":9,"fingerprints":{"structure":""},"topology":{}}"#);
     assert!(error.message().contains("version 9"), "{error}");
-    let good = Baseline::of(&contents("refused", &machine())).to_json();
+    let good = Baseline::of(&contents("refused", &machine())).to_json().unwrap();
     for end in (0..good.len()).step_by(997) {
         refused(&good[..end]);
     }

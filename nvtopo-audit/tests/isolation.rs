@@ -196,6 +196,9 @@ fn a_recorded_log_of_peer_memory_warns_beside_saved_outputs() {
         finding(&of(&folder.read()), "gpudirect-module", "node").text,
         "by nvidia_peermem only; DMA-BUF is what NVIDIA advises"
     );
+    // Made: neither kernel nor driver is told, so DMA-BUF may be there too.
+    let folder = Folder::of("peermem-alone", &files[..files.len() - 1]);
+    assert_eq!(only_status(&of(&folder.read()), "gpudirect-module"), Unknown);
     let folder = Folder::of("peermem-log", &files).with("audit/gpud/kmsg.peermem.log.gz");
     let found = of(&folder.read());
     let found = finding(&found, "gpudirect-module", "node");

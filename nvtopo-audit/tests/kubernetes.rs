@@ -140,6 +140,13 @@ fn pods_that_never_start() {
     assert_eq!(status(&kubelet(single).report_expecting("largest-pod = 9"), check, subject), Fail);
     assert_eq!(only_status(&report(&single.replace("single-numa-node", "restricted")), check), Pass);
     assert_eq!(only_status(&report_of_broken(), check), Unknown);
+    let refused = format!("{single}cpuManagerPolicyOptions:\n  align-by-socket: \"true\"\n");
+    let found = report(&refused);
+    let text = "the kubelet refuses align-by-socket together with single-numa-node";
+    assert_eq!(
+        (finding(&found, check, "node").status, finding(&found, check, "node").text.as_str()),
+        (Fail, text)
+    );
 }
 
 #[test]

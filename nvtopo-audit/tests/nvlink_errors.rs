@@ -1,12 +1,13 @@
 //! The error counters of NVLinks.
 
-use crate::support::{data, finding, of_text, only_status, status, texts_since};
+use crate::support::{data, finding, findings, of_text, only_status, status, texts_since};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
     errors_of_nvlinks_are_judged_by_growth,
     links_that_one_reading_lacks_are_open,
+    readings_of_other_gpus_are_not_compared,
     recorded_errors_that_rest_pass,
 ];
 
@@ -44,6 +45,34 @@ fn errors_of_nvlinks_are_judged_by_growth() {
     assert_eq!(judge(&blackwell(1, 0, 5), &blackwell(2, 0, 5)).0, Warn);
     assert_eq!(judge(&blackwell(1, 0, 5), &blackwell(1, 1, 5)).0, Fail);
     assert_eq!(judge(&hopper(0, 0), &blackwell(0, 0, 0)).0, Unknown);
+}
+
+/// The text of two GPUs (made) whose UUIDs end with these letters, the second with a recovery more each time.
+fn of_gpus(uuids: [&str; 2], recoveries: u32) -> String {
+    let gpu = |(index, uuid): (usize, &&str)| {
+        format!(
+            "GPU {index}: NVIDIA H100 (UUID: GPU-00000000-0000-0000-0000-00000000000{uuid})\n\
+             \t Link 0: Recovery Errors: {}\n\t Link 0: Replay Errors: 3\n",
+            recoveries * index as u32
+        )
+    };
+    uuids.iter().enumerate().map(gpu).collect()
+}
+
+#[test]
+fn readings_of_other_gpus_are_not_compared() {
+    let verdict = |after: &str, before: &str| {
+        let report = texts_since(after, before);
+        let found = &findings(&report, "nvlink-errors")[0];
+        (status(&report, "nvlink-errors", &found.subject), found.text.clone())
+    };
+    assert_eq!(verdict(&of_gpus(["1", "2"], 5), &of_gpus(["1", "2"], 4)).0, Fail);
+    let (status, text) = verdict(&of_gpus(["3", "4"], 5), &of_gpus(["1", "2"], 4));
+    assert_eq!((status, text.as_str()), (Unknown, "the earlier reading is of another machine"));
+    // A GPU in between was lost, so that another has its number.
+    let (status, text) = verdict(&of_gpus(["1", "3"], 5), &of_gpus(["1", "2"], 4));
+    let expected = "the numbers of GPUs are of others than in the earlier reading";
+    assert_eq!((status, text.as_str()), (Unknown, expected));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The checks of PCIe, on made machines but where a test names a recorded one.
 
 use crate::machine::{HALVES, Machine, pci};
-use crate::support::{finding, of_dell, of_files, of_text, only_status, status};
-use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+use crate::support::{finding, findings, of_dell, of_files, of_text, only_status, status};
+use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
@@ -115,11 +115,35 @@ fn errors_are_judged_by_their_growth() {
     assert_eq!(status(&few, "pcie-errors", "GPU0"), Pass, "20 in 1000 seconds are 72 an hour");
     let many = later("aer_dev_correctable", "RxErr 30\nTOTAL_ERR_COR 30");
     assert_eq!(status(&many.report_since(&Machine::new()), "pcie-errors", "GPU0"), Warn);
+    // One or two errors in ten seconds are no rate.
+    let soon = |errors: u32| {
+        let mut machine = later("aer_dev_correctable", &format!("TOTAL_ERR_COR {errors}"));
+        machine.set("proc/uptime", "1010.00 1.00");
+        let report = machine.report_since(&Machine::new());
+        finding(&report, "pcie-errors", "GPU0").clone()
+    };
+    let text = "few more corrected errors on 4 PCIe functions up to the root";
+    assert_eq!((soon(2).status, soon(2).text.as_str()), (Pass, text));
+    assert_eq!(soon(3).status, Warn);
     // A counter that shrank was reset, and after another start nothing is known.
     assert_eq!(status(&later("aer_dev_fatal", "x").report_since(&many), "pcie-errors", "GPU0"), Unknown);
     let mut restarted = Machine::new();
     restarted.set("proc/stat", "cpu 1\nbtime 1700009000").set("proc/uptime", "2000 1");
     assert_eq!(only_status(&restarted.report_since(&many), "pcie-errors"), Unknown);
+    // Another machine, and another start of this one by its boot id alone.
+    let with = |machine: &str, boot: &str| {
+        let id = |digit: &str| digit.repeat(32);
+        many.with("etc/machine-id", &id(machine)).with("proc/sys/kernel/random/boot_id", &id(boot))
+    };
+    let verdict = |earlier: &Machine| {
+        let report = with("a", "1").report_since(earlier);
+        finding(&report, "pcie-errors", "GPU0").text.clone()
+    };
+    assert_eq!(verdict(&with("b", "2")), "the earlier reading is of another machine");
+    assert_eq!(verdict(&with("a", "2")), "the machine was started anew between the two readings");
+    assert!(verdict(&with("a", "1")).starts_with("no more errors"));
+    // The clock was set meanwhile, in one start of the machine.
+    assert!(verdict(&with("a", "1").with("proc/stat", "btime 1700009000")).starts_with("no more errors"));
 }
 
 #[test]
@@ -180,5 +204,6 @@ fn a_small_window_to_memory_warns_and_a_tiny_one_fails() {
 #[test]
 fn a_preset_tells_nothing_of_training() {
     let report = crate::support::of_preset("gb200-nvl72-tray");
-    assert!(matches!(only_status(&report, "pcie-width"), Unknown | NotApplicable));
+    assert_eq!(findings(&report, "pcie-width").len(), 8, "four GPUs and four adapters");
+    assert_eq!(only_status(&report, "pcie-width"), Unknown);
 }

@@ -22,6 +22,7 @@ pub(crate) const CASES: &[fn()] = &[
     recorded_counters_that_rest_pass,
     programs_need_device_files,
     links_that_are_lost_again_and_again_fail_as_their_authors_say,
+    losses_are_counted_over_the_ends_of_years_and_not_by_excerpts,
     holders_of_resources_are_listed,
     small_packets_warn,
     interfaces_of_one_network_agree,
@@ -176,6 +177,10 @@ fn a_slower_port_warns() {
     assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Pass);
     let report = pair().port_file("mlx5_1", "rate", "unknown").report();
     assert_eq!(status(&report, "rdma-rate", "mlx5_1 port 1"), Unknown);
+    let report = three.port_file("mlx5_2", "state", "").report();
+    assert_eq!(status(&report, "rdma-rate", "mlx5_2 port 1"), Warn, "its state is not known");
+    let down = Machine::bare(1).port("mlx5_0", "InfiniBand", 400).port_file("mlx5_0", "state", "1: DOWN");
+    assert_eq!(only_status(&down.report(), "rdma-rate"), NotApplicable);
 }
 
 #[test]
@@ -201,6 +206,8 @@ fn addresses_of_roce_are_judged() {
     // A redacted snapshot keeps the kinds of addresses, and not the addresses.
     let secret = one.without(&format!("{port}/gids"));
     assert_eq!(status(&secret.report(), "rocev2-gid", "mlx5_0 port 1"), Unknown);
+    let open = one.without("sys/class/infiniband/mlx5_0/ports/1/state");
+    assert_eq!(status(&open.report(), "rocev2-gid", "mlx5_0 port 1"), Pass, "its state is not known");
     let iwarp = one.with("sys/class/infiniband/mlx5_0/node_type", "4: RNIC");
     assert_eq!(only_status(&iwarp.report(), "rocev2-gid"), NotApplicable);
     let with_state = |file: &str| {
@@ -235,7 +242,8 @@ fn cables_are_judged_by_growth() {
     assert_eq!(judge(&[("symbol_error", 71)]).0, Warn);
     assert_eq!(judge(&[("port_rcv_errors", 59)]).0, Pass, "5 a second");
     assert_eq!(judge(&[("port_rcv_errors", 200)]).0, Warn);
-    assert_eq!(judge(&[("link_error_recovery", 3)]).0, Warn);
+    assert_eq!(judge(&[("link_error_recovery", 3)]).0, Pass, "two in ten seconds are no rate");
+    assert_eq!(judge(&[("link_error_recovery", 4)]).0, Warn);
     assert_eq!(judge(&[("symbol_error", 0)]).0, Unknown, "it was reset");
     let report = after(110, &[]).report_since(&before);
     assert_eq!(status(&report, "rdma-phy", "mlx5_1 port 1"), Unknown, "it has no counters");
@@ -320,6 +328,44 @@ fn links_that_are_lost_again_and_again_fail_as_their_authors_say() {
 }
 
 #[test]
+fn losses_are_counted_over_the_ends_of_years_and_not_by_excerpts() {
+    let check = "nic-link-losses";
+    let of = |text: &str| pair().report_beside(&[("log", text)], "");
+    // Made: six losses in the last hour of the year, in the forms of syslog and of dmesg.
+    let lost = |time: &dyn Fn(u32) -> String, end: &str| {
+        let lines: Vec<String> = (1..7)
+            .map(|minute| format!("{}mlx5_core 0000:0c:00.0 rdma0: Link down\n", time(minute)))
+            .collect();
+        let lines = lines.concat();
+        format!("{lines}{end} usb x: y\n")
+    };
+    for (time, end) in [
+        (
+            &|minute| format!("2026-12-31T23:0{minute}:00+00:00 n1 kernel: ") as String,
+            "2027-01-01T00:30:00+00:00 n1 kernel:",
+        ),
+        (&|minute| format!("Dec 31 23:0{minute}:00 n1 kernel: "), "Jan  1 00:30:00 n1 kernel:"),
+        (&|minute| format!("Feb 28 23:0{minute}:00 n1 kernel: "), "Mar  1 00:30:00 n1 kernel:"),
+        (&|minute| format!("[Thu Dec 31 23:0{minute}:00 2026] "), "[Fri Jan  1 00:30:00 2027]"),
+        (&|minute| format!("[  {minute}.5] "), "[ 9.0]"),
+        (&|minute| format!("6,{minute},{minute}500000,-;"), "6,9,9000000,-;"),
+    ] as [(&dyn Fn(u32) -> String, &str); 6]
+    {
+        assert_eq!(status(&of(&lost(time, end)), check, "rdma0"), Fail, "{end}");
+    }
+    // Made: lines of GPUs alone say nothing of the network, unless they cover a day.
+    let xids = |end: u32| {
+        format!("[10.3] NVRM: Xid (PCI:0003:00:00): 74\n[{end}.5] NVRM: Xid (PCI:0003:00:00): 74\n")
+    };
+    assert_eq!(only_status(&of(&xids(11)), check), Unknown);
+    assert_eq!(only_status(&of(&xids(90_000)), check), Pass);
+    assert_eq!(
+        only_status(&of(&format!("{}[12.0] mlx5_core 0000:0c:00.0 rdma0: Link up\n", xids(11))), check),
+        Pass
+    );
+}
+
+#[test]
 fn holders_of_resources_are_listed() {
     let link = "link mlx5_0/1 state ACTIVE physical_state LINK_UP netdev eth0\n";
     let rows = "$ rdma resource show qp\nlink mlx5_0/1 lqpn 1 type GSI state RTS sq-psn 0 comm [ib_core]\n\
@@ -356,6 +402,8 @@ fn small_packets_warn() {
     let open = one.without("sys/class/net/eth0/mtu");
     assert_eq!(status(&open.report(), "mtu-active", "mlx5_0 port 1"), Unknown);
     assert_eq!(only_status(&pair().report(), "mtu-active"), Unknown);
+    let open = small.port_file("mlx5_0", "state", "");
+    assert_eq!(status(&open.report(), "mtu-active", "mlx5_0 port 1"), Warn, "its state is not known");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::{of_text, only_status};
 use nvtopo::source::{Contents, Locator};
-use nvtopo_audit::{Audit, Profile, Report, Status, TextStyle};
+use nvtopo_audit::{Audit, Baseline, Profile, Report, Status, TextStyle, Waiver};
 
 /// A GPU with 17 of 18 NVLinks: made.
 fn one_link_down() -> String {
@@ -101,6 +101,18 @@ fn a_bad_profile_is_told_with_its_line() {
     assert!(error("x = [").starts_with("fleet.toml:1:"), "{}", error("x = ["));
     let date = "[[waiver]]\ncheck = \"nvlink\"\nreason = \"r\"\nexpires = \"next week\"\n";
     assert!(error(date).contains("\"next week\", which is no date"), "{}", error(date));
+    for day in ["2026-02-31", "2026-13-01", "20260630", "2026-06-30T12:00", "+2026-6-30", ""] {
+        let message = error(&date.replace("next week", day));
+        assert!(message.contains(&format!("{day:?}, which is no date")), "{message}");
+    }
+    let good = date.replace("next week", "2028-02-29");
+    let read = Profile::parse("fleet.toml", &good).unwrap();
+    assert_eq!(read.waivers, [Waiver::new("nvlink", "r").with_expiry("2028-02-29").unwrap()]);
+    assert!(Waiver::new("nvlink", "r").with_expiry("2026-02-31").is_err());
+    // A profile and a baseline that cannot be read are told by their paths.
+    let path = std::path::Path::new("/no/such/fleet.toml");
+    assert!(Profile::read(path).unwrap_err().to_string().contains("/no/such/fleet.toml"));
+    assert!(Baseline::read(path).unwrap_err().to_string().contains("/no/such/fleet.toml"));
 }
 
 #[test]

@@ -154,6 +154,14 @@ fn without_switches_the_counters_show_congestion_control() {
     assert_eq!(verdict(&counters(5, 5, 5, 1)), (Fail, Warn));
     assert_eq!(verdict(&counters(5, 0, 5, 0)), (Fail, Warn));
     assert_eq!(verdict(&[("np_cnp_sent", 5)]), (Unknown, Unknown));
+    let reason = |report: &Report| finding(report, "ecn-enabled", PORT).text.clone();
+    let own = one(60).counters("mlx5_0", &counters(5, 5, 5, 0));
+    assert!(reason(&own.report()).contains("counters were read once"));
+    let restarted = own.with("proc/stat", "cpu 1 2 3\nbtime 1700009000");
+    assert!(
+        reason(&restarted.report_since(&own))
+            .ends_with("the machine was started anew between the two readings")
+    );
 }
 
 #[test]
@@ -165,6 +173,11 @@ fn loss_is_judged_with_its_cause() {
     assert!(found.text.contains("0.050 %") && found.text.contains("reaction point is off"), "{}", found.text);
     assert_eq!(verdict(&[("out_of_sequence", 5), ("port_rcv_packets", 100_000)]), Pass);
     assert_eq!(verdict(&[("out_of_sequence", 200), ("port_rcv_packets", 100_000_000)]), Warn);
+    // One or two events in ten seconds are no rate.
+    assert_eq!(verdict(&[("out_of_sequence", 1), ("port_rcv_packets", 1000)]), Pass);
+    assert_eq!(verdict(&[("out_of_sequence", 2), ("port_rcv_packets", 1000)]), Pass);
+    assert_eq!(verdict(&[("out_of_sequence", 3), ("port_rcv_packets", 1000)]), Fail);
+    assert_eq!(verdict(&[("out_of_sequence", 50)]), Unknown, "among how many packets?");
     assert_eq!(verdict(&[("local_ack_timeout_err", 11)]), Warn);
     assert_eq!(verdict(&[("out_of_sequence", 0)]), Pass);
     assert_eq!(verdict(&[("np_cnp_sent", 0)]), Unknown);
@@ -190,17 +203,32 @@ fn storms_of_pauses_are_read_of_ethtool() {
         let (then, now) = (one(50).with("s.txt", &ethtool(before)), one(60).with("s.txt", &ethtool(after)));
         status(&now.report_since(&then), "pfc-storm", PORT)
     };
-    let rest = [
-        ("tx_pause_storm_error_events", 2),
-        ("tx_pause_storm_warning_events", 2),
-        ("rx_prio3_pause_duration", 7),
-    ];
+    let counters = |errors, warnings, duration| {
+        [
+            ("tx_pause_storm_error_events", errors),
+            ("tx_pause_storm_warning_events", warnings),
+            ("rx_prio3_pause", 1),
+            ("rx_prio3_pause_duration", duration),
+        ]
+    };
+    let rest = counters(2, 2, 7);
     assert_eq!(storm(&rest, &rest), Pass);
-    assert_eq!(storm(&rest, &[("tx_pause_storm_error_events", 3)]), Fail);
-    assert_eq!(storm(&rest, &[("tx_pause_storm_warning_events", 3)]), Warn);
-    assert_eq!(storm(&rest, &[("rx_prio3_pause_duration", 1_500_000)]), Warn);
-    assert_eq!(storm(&rest, &[("rx_prio3_pause_duration", 500_000)]), Pass);
+    assert_eq!(storm(&rest, &counters(3, 2, 7)), Fail);
+    assert_eq!(storm(&rest, &counters(2, 3, 7)), Warn);
+    assert_eq!(storm(&rest, &counters(2, 2, 1_500_000)), Warn);
+    assert_eq!(storm(&rest, &counters(2, 2, 500_000)), Pass);
     assert_eq!(storm(&rest, &[]), Unknown);
+    // What tells a fault tells it without the rest.
+    assert_eq!(storm(&rest, &[("tx_pause_storm_error_events", 3)]), Fail);
+    assert_eq!(storm(&rest, &[("rx_prio3_pause_duration", 1_500_000)]), Warn);
+    // A counter that was reset, or is not there, tells nothing.
+    assert_eq!(storm(&rest, &counters(1, 2, 7)), Unknown);
+    assert_eq!(storm(&rest, &counters(2, 1, 7)), Unknown);
+    assert_eq!(storm(&rest, &counters(2, 2, 6)), Unknown);
+    assert_eq!(storm(&rest[2..], &rest[2..]), Unknown, "no counter of storms");
+    assert_eq!(storm(&rest[1..], &rest[1..]), Unknown, "one counter of storms");
+    assert_eq!(storm(&rest[..3], &rest[..3]), Unknown, "no length of pauses");
+    assert_eq!(storm(&rest[..2], &rest[..2]), Pass, "without PFC there are no pauses of priorities");
 }
 
 #[test]
@@ -223,5 +251,12 @@ fn infiniband_has_no_roce_to_check() {
     let made = Machine::bare(1).port("mlx5_0", "InfiniBand", 400);
     for check in ["pfc-enabled", "dscp-trust", "ecn-enabled", "rdma-loss", "pfc-storm"] {
         assert_eq!(only_status(&made.report(), check), NotApplicable, "{check}");
+        // A port of unknown state or link layer may be one.
+        let open = one(1).port_file("mlx5_0", "state", "").report_expecting("lossless = true");
+        assert_eq!(only_status(&open, check), Unknown, "{check}");
+        let open = one(1).port_file("mlx5_0", "link_layer", "Unknown").report();
+        assert_eq!(only_status(&open, check), Unknown, "{check}");
+        let down = one(1).port_file("mlx5_0", "state", "1: DOWN").report();
+        assert_eq!(only_status(&down, check), NotApplicable, "{check}");
     }
 }

@@ -10,9 +10,17 @@ use std::sync::{Mutex, OnceLock};
 /// The verdicts that tests asked for: checks and their statuses.
 static SEEN: Mutex<BTreeSet<(&str, Status)>> = Mutex::new(BTreeSet::new());
 
+/// The verdicts of the checks that tests asked for, of other subjects too.
+static GIVEN: Mutex<BTreeSet<(&str, Status)>> = Mutex::new(BTreeSet::new());
+
 /// Returns the verdicts that tests asked for so far.
 pub(crate) fn seen() -> BTreeSet<(&'static str, Status)> {
     SEEN.lock().unwrap().clone()
+}
+
+/// Returns the verdicts that the checks gave which tests asked for so far.
+pub(crate) fn given() -> BTreeSet<(&'static str, Status)> {
+    GIVEN.lock().unwrap().clone()
 }
 
 /// Returns the path of a test's data: below `tests/data` of the repository.
@@ -122,7 +130,9 @@ pub(crate) fn of(contents: &Contents) -> Report {
 /// Returns the findings of a check.
 pub(crate) fn findings<'a>(report: &'a Report, check: &str) -> Vec<&'a Finding> {
     assert!(nvtopo_audit::check::find(check).is_some(), "there is no check {check}");
-    report.findings().iter().filter(|finding| finding.check.code == check).collect()
+    let own: Vec<&Finding> = report.findings().iter().filter(|finding| finding.check.code == check).collect();
+    GIVEN.lock().unwrap().extend(own.iter().map(|finding| (finding.check.code, finding.status)));
+    own
 }
 
 /// Returns the status of a subject by a check.

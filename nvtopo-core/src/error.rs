@@ -146,6 +146,14 @@ impl Error {
         self
     }
 
+    /// Names the line and column of a byte of the input's text; its end where it has fewer, or none begins there.
+    #[must_use]
+    pub fn at_byte(self, text: &str, byte: usize) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        self.at(before.matches('\n').count() + 1, column)
+    }
+
     /// Adds advice: what a person can do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

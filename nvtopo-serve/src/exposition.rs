@@ -18,6 +18,7 @@ impl Collector for Families {
             let kind = match family.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                _ => MetricType::Unknown,
             };
             let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
             for sample in &family.samples {
@@ -26,7 +27,7 @@ impl Collector for Families {
                 let encoder = metric.encode_family(&labels)?;
                 match family.kind {
                     Kind::Counter => ConstCounter::new(sample.value).encode(encoder)?,
-                    Kind::Gauge => ConstGauge::new(sample.value).encode(encoder)?,
+                    _ => ConstGauge::new(sample.value).encode(encoder)?,
                 }
             }
         }
@@ -76,18 +77,9 @@ mod tests {
 
     #[test]
     fn both_formats_describe_counters_by_their_rules() {
-        let counter = Family {
-            name: "nvtopo_x_errors",
-            help: "Errors",
-            kind: Kind::Counter,
-            samples: vec![Sample { labels: vec![("device", "a\"b\nc".to_owned())], value: 3.0 }],
-        };
-        let gauge = Family {
-            name: "nvtopo_up",
-            help: "Up",
-            kind: Kind::Gauge,
-            samples: vec![Sample { labels: vec![], value: 1.0 }],
-        };
+        let errors = vec![Sample::new(vec![("device", "a\"b\nc".to_owned())], 3.0)];
+        let counter = Family::new("nvtopo_x_errors", "Errors", Kind::Counter, errors);
+        let gauge = Family::new("nvtopo_up", "Up", Kind::Gauge, vec![Sample::new(vec![], 1.0)]);
         let open = open_metrics(vec![counter, gauge]).unwrap();
         assert!(open.contains("# TYPE nvtopo_x_errors counter\n") && open.ends_with("# EOF\n"), "{open}");
         assert_eq!(

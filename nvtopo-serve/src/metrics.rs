@@ -66,12 +66,12 @@ fn doors(args: &MetricsArgs) -> Result<(Option<String>, Option<TlsAcceptor>)> {
 
 fn options(args: &MetricsArgs) -> Result<Options> {
     let profile = match &args.profile {
-        Some(path) => Profile::parse(&path.display().to_string(), &text(path)?)?,
+        Some(path) => Profile::read(path)?,
         None => Profile::default(),
     };
     let baseline = match &args.baseline {
         Some(path) => {
-            let baseline = Baseline::parse(&path.display().to_string(), &nvtopo::source::read_file(path)?)?;
+            let baseline = Baseline::read(path)?;
             let at = baseline.date().and_then(seconds);
             Some((baseline, at))
         }
@@ -112,11 +112,6 @@ async fn write_file(path: &Path, mut last: Last) -> Result<()> {
             eprintln!("nvtopod: {error}; the next reading will be tried");
         }
     }
-}
-
-fn text(path: &Path) -> Result<String> {
-    String::from_utf8(nvtopo::source::read_file(path)?)
-        .map_err(|_| Error::input("it is no text").in_input(&path.display().to_string()))
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Reader {
             self.complete_at = Some(seconds_now());
         }
         let profile = &self.options.profile;
-        let mut audit = Audit::of(&contents).profile(profile.clone()).today(today());
+        let mut audit = Audit::of(&contents).profile(profile.clone()).today(nvtopo_audit::today());
         if let Some(earlier) = &self.earlier {
             audit = audit.earlier(earlier);
         }
@@ -216,10 +216,6 @@ impl Reader {
 
 fn seconds_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-fn today() -> String {
-    jiff::Timestamp::now().to_string().chars().take(10).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::process::Command;
 fn a_baseline_gives_its_age_and_the_differences() {
     let node = Contents::open(&[Locator::Preset("dgx-h100".to_owned())]).unwrap();
     let file = Scratch::new("json");
-    std::fs::write(&file.0, Baseline::of(&node).with_date("2026-03-31").to_json()).unwrap();
+    std::fs::write(&file.0, Baseline::of(&node).with_date("2026-03-31").to_json().unwrap()).unwrap();
     let arguments = |board| ["--from", board, "--baseline", file.text()];
     let same = exposition(&arguments("preset:dgx-h100"));
     assert!(same.contains("nvtopo_baseline_timestamp_seconds 1774915200.0\n"), "{same}");

@@ -2,12 +2,15 @@
 
 use super::{Baseline, Facts};
 use crate::evidence::{Evidence, NODE};
-use crate::finding::Severity;
+use crate::finding::{Severity, ends};
 use nvtopo::Topology;
 use nvtopo::diff::{Change, ChangeKind, Diff};
 use nvtopo::model::Stated;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+/// The most names in one sentence.
+const MOST_LISTED: usize = 4;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $word:literal, $severity:ident;)*) => {
@@ -139,10 +142,7 @@ fn names_of_nics(topology: &Topology) -> BTreeSet<String> {
 }
 
 fn list(parts: &[String]) -> String {
-    match parts {
-        [first, .., last] if parts.len() > 4 => format!("{first} … {last} ({} in all)", parts.len()),
-        _ => parts.join(", "),
-    }
+    ends(parts, MOST_LISTED)
 }
 
 /// Returns the kind of a fact that differs or is not told.

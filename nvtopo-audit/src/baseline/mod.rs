@@ -11,11 +11,12 @@ pub use fingerprint::structure;
 pub(crate) use fingerprint::{counted_firmware, inventory, of_inventory};
 
 use crate::evidence::Evidence;
-use nvtopo::source::Contents;
+use nvtopo::source::{Contents, read_file};
 use nvtopo::{Error, Result, Topology};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The name of the format of a baseline's file.
 const FORMAT: &str = "nvtopo-baseline";
@@ -31,7 +32,7 @@ const VERSION: u32 = 1;
 ///
 /// let node = Contents::open(&[Locator::Preset("dgx-h100".to_owned())])?;
 /// let baseline = Baseline::of(&node).with_date("2026-03-31");
-/// let read = Baseline::parse("baseline.json", baseline.to_json().as_bytes())?;
+/// let read = Baseline::parse("baseline.json", baseline.to_json()?.as_bytes())?;
 /// assert_eq!(read.structure(), baseline.structure());
 /// let report = Audit::of(&node).baseline(&read).only(["drift"]).run()?;
 /// assert_eq!(report.count(Status::Fail), 0);
@@ -104,11 +105,22 @@ impl Baseline {
         Ok(Self { date: document.date, topology, facts: document.facts })
     }
 
+    /// Reads a baseline's file.
+    ///
+    /// Errors are those of [`parse`](Self::parse), and those of reading a file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(&path.display().to_string(), &read_file(path)?)
+    }
+
     /// Returns the baseline as a JSON document: `format`, `version`, `date`, `fingerprints`, `inventory`, `facts` and
     /// `topology`, which is a document of [`Topology::to_json`].
-    pub fn to_json(&self) -> String {
+    ///
+    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) for a machine that cannot be written as JSON; none is known.
+    pub fn to_json(&self) -> Result<String> {
+        let failed =
+            |error: serde_json::Error| Error::input(format!("the baseline cannot be written: {error}"));
         let topology = self.topology.to_json();
-        let Ok(topology) = serde_json::from_str::<&RawValue>(topology.trim()) else { return String::new() };
+        let topology = serde_json::from_str::<&RawValue>(topology.trim()).map_err(failed)?;
         let document = Document {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -118,9 +130,9 @@ impl Baseline {
             facts: self.facts.clone(),
             topology,
         };
-        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+        let mut text = serde_json::to_string_pretty(&document).map_err(failed)?;
         text.push('\n');
-        text
+        Ok(text)
     }
 
     /// Returns the date on which it was accepted.

@@ -4,7 +4,7 @@ use super::kubernetes::{ClusterNode, node};
 use crate::board::{self, Board};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Status, Verdicts};
-use crate::reading::growth::growth;
+use crate::reading::growth::{growth, window_of_gpus};
 use crate::reading::host::{driver_version, has_module, is_version, lines};
 use crate::reading::processes::{self, Program};
 use crate::reading::{c2c, imex};
@@ -260,7 +260,7 @@ pub(super) fn mig(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 
 pub(super) fn c2c(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let links = c2c::c2c(evidence);
-    let earlier = evidence.earlier.as_deref().map(c2c::c2c).unwrap_or_default();
+    let earlier = window_of_gpus(evidence).map(|own| c2c::c2c(own.earlier)).unwrap_or_default();
     for (gpu, own) in links.iter().filter(|(_, own)| !own.up.is_empty()) {
         let count = own.up.len();
         let of = |state: Option<bool>| {

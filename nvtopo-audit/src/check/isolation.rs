@@ -48,9 +48,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "RDMA adapters can reach the memory of GPUs (GPUDirect RDMA).",
         evidence: "The kernel's release and whether the driver is NVIDIA's open kernel module (DMA-BUF); the modules \
                    nvidia_peermem and nv_peer_mem; the kernel's log; the file p2p of Amazon's EFA adapters.",
-        rule: "Passes with DMA-BUF: Linux 5.12 and the open kernel module, whose drivers all have CUDA 11.7. Warns with a peer \
-               memory module only, and where nvidia-peermem logged an invalid context. Fails with neither. Does not apply \
-               without RDMA adapters.",
+        rule: "Passes with DMA-BUF (Linux 5.12 and the open kernel module, whose drivers all have CUDA 11.7), and with Amazon's \
+               EFA adapters whose driver has peer memory itself. Warns with a peer memory module and no DMA-BUF, and where \
+               nvidia-peermem logged an invalid context. Fails with neither. Unknown where the kernel's release or the driver's \
+               kind is not told. Does not apply without RDMA adapters beside a GPU.",
         remedy: "Install the open kernel modules; else load nvidia_peermem.",
         source: "NVIDIA, GPU Operator: GPUDirect RDMA; amzn/amzn-drivers, efa_sysfs.c",
         run: gpudirect,
@@ -61,7 +62,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Info,
         claim: "GDRCopy is there where it is wanted.",
         evidence: "The kernel module gdrdrv.",
-        rule: "Passes where it is loaded. Fails where the profile asks for it (gdrcopy = true) and it is not.",
+        rule: "Passes where it is loaded. Fails where the profile asks for it (gdrcopy = true) and it is not. Does not apply \
+               where it is not loaded and the profile does not ask for it.",
         remedy: "Install GDRCopy, and load gdrdrv.",
         source: "NVIDIA/gdrcopy; NVIDIA/gpu-operator, cmd/nvidia-validator",
         run: gdrcopy,
@@ -263,7 +265,13 @@ fn gpudirect(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.warn(NODE, "nvidia-peermem logged an invalid context, so transfers were cut off");
         }
         (Some(true), _) => verdicts.pass(NODE, "by DMA-BUF: the kernel and the open kernel module have it"),
-        (_, Some(module)) => verdicts.warn(NODE, format!("by {module} only; DMA-BUF is what NVIDIA advises")),
+        (Some(false), Some(module)) => {
+            verdicts.warn(NODE, format!("by {module} only; DMA-BUF is what NVIDIA advises"));
+        }
+        (None, Some(module)) => verdicts.unknown(
+            NODE,
+            format!("{module} is loaded; no source tells whether kernel and driver have DMA-BUF, too"),
+        ),
         (_, None) if by_efa.is_some() => {
             verdicts.pass(NODE, format!("by the EFA driver itself ({})", by_efa.unwrap_or_default()));
         }

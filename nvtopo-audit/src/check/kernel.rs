@@ -9,6 +9,7 @@ use crate::reading::growth::{growth, window};
 use crate::reading::host::command_line;
 use crate::reading::kubelet::Kubelet;
 use crate::reading::kubelet_state::{self, CpuState};
+use crate::reading::pci::Pci;
 use nvtopo::CpuSet;
 use nvtopo::model::Stated;
 use std::collections::{BTreeMap, BTreeSet};
@@ -380,7 +381,7 @@ fn governor(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
     }
     if found.is_empty() {
-        let text = if evidence.is_virtual() == Some(true) {
+        let text = if Pci::of(evidence).is_virtual() == Some(true) {
             "the host of this virtual machine sets the speed of its CPUs"
         } else {
             "no source tells the governor of CPUs"

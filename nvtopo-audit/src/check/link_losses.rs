@@ -12,7 +12,8 @@ pub(super) const CHECK: Check = Check {
     claim: "No network interface loses its link again and again.",
     evidence: "A saved system log (syslog, journalctl, dmesg): lines that an interface lost its carrier or that its link is down.",
     rule: "Fails where an interface lost its link 5 times or more in the last 24 hours of the log. Warns from 2 times on. \
-           Interfaces of containers and bridges are left out. Unknown without a log.",
+           Interfaces of containers and bridges are left out. Unknown without a log, and where what is saved may be an excerpt: \
+           it covers less than 24 hours, and no line is of the network or of systemd.",
     remedy: "Clean or replace the cable or the optics; look at the switch port and at its error correction.",
     source: "azure_ib_link_flapping.nhc of azurehpc-health-checks (5 in 24 hours); rdma_link_flapping.py of oci-hpc",
     run: losses,
@@ -28,7 +29,7 @@ fn losses(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         return;
     };
     let mut is_good = true;
-    for (interface, count) in losses.iter().filter(|(_, count)| **count >= WARNS) {
+    for (interface, count) in losses.of_interfaces.iter().filter(|(_, count)| **count >= WARNS) {
         is_good = false;
         let text = format!("it lost its link {count} times in the last 24 hours of the log");
         if *count >= FAILS {
@@ -37,7 +38,9 @@ fn losses(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.warn(interface, text);
         }
     }
-    if is_good {
+    if is_good && !losses.is_whole {
+        verdicts.unknown(NODE, "the saved log covers less than 24 hours and tells nothing of the network");
+    } else if is_good {
         verdicts.pass(NODE, "no interface lost its link twice in the last 24 hours of the log");
     }
 }

@@ -69,9 +69,10 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "Each GPU has an RDMA adapter of its own below the same PCIe switches.",
         evidence: "The PCIe tree, or the matrix of nvidia-smi topo -m, and a maximum matching of GPUs to adapters.",
-        rule: "Passes where the matching gives each GPU its own adapter. Warns where a GPU shares one, and where no GPU has one \
-               below its switches. Fails for a GPU without one while others have one. Adapters below the NUMA node count for \
-               GPUs on NVLink-C2C. In a virtual machine a missing one is unknown.",
+        rule: "Passes where the matching gives each GPU its own adapter. Warns where a GPU shares one, and where no GPU has \
+               one below its switches. Fails for a GPU without one while others have one. Adapters below the NUMA node count \
+               for GPUs on NVLink-C2C. In a virtual machine a missing one is unknown. Does not apply without GPUs and RDMA \
+               adapters.",
         remedy: "Move the cards, or name the adapter of each GPU to NCCL (NCCL_IB_HCA).",
         source: "NCCL, path classes; derived",
         run: nic_pairing,
@@ -82,7 +83,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "The RDMA adapter nearest to a GPU is on the GPU's processor package.",
         evidence: "The path from each GPU to its nearest RDMA adapter, and the packages of their NUMA nodes.",
-        rule: "Fails where the nearest adapter is on another package. Unknown where the packages of two NUMA nodes are not told.",
+        rule: "Fails where the nearest adapter is on another package. Unknown where the packages of two NUMA nodes are not \
+               told. Does not apply without GPUs and RDMA adapters.",
         remedy: "Move a card to the other package, or place jobs that use the network on the GPUs beside it.",
         source: "derived",
         run: other_socket,

@@ -18,8 +18,8 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The MTU of the interface of each active Ethernet port, from which the kernel derives that of RDMA, and \
                    active_mtu of ibv_devinfo.",
         rule: "Warns below 4096. Fails where ibv_devinfo tells another MTU than the interface allows. On Ethernet it is the \
-               largest of 4096, 2048, 1024, 512 and 256 that fits into the interface's less 96 bytes of headers, so 4096 needs \
-               an MTU of 4192. On InfiniBand only ibv_devinfo tells it.",
+               largest of 4096, 2048, 1024, 512 and 256 that fits into the interface's less 96 bytes of headers, so 4096 \
+               needs an MTU of 4192. On InfiniBand only ibv_devinfo tells it. Does not apply where no port is active.",
         remedy: "Set the interface's MTU to 9000, on the switches too.",
         source: "Linux, include/rdma/ib_addr.h, iboe_get_mtu",
         run: active,
@@ -42,9 +42,10 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "Packets of an overlay network fit into those of the network below.",
         evidence: "The MTU of interfaces for VXLAN, Geneve, IPIP and WireGuard, and that of the interface below.",
-        rule: "Fails where an overlay's MTU is larger than the one below less its headers: 50 bytes for VXLAN and Geneve, 20 for \
-               IPIP, 60 for WireGuard (over IPv4). Where the interface below is not told, all interfaces of adapters must agree \
-               on the verdict. Devices whose users set the size (genev_sys, vxlan_sys, cilium) are left out.",
+        rule: "Fails where an overlay's MTU is larger than the one below less its headers: 50 bytes for VXLAN and Geneve, 20 \
+               for IPIP, 60 for WireGuard (over IPv4). Where the interface below is not told, all interfaces of adapters must \
+               agree on the verdict. Does not apply without an overlay, and to devices whose users set the size (genev_sys, \
+               vxlan_sys, cilium).",
         remedy: "Set the MTU of the network plugin. RDMA over host devices or virtual functions is not concerned.",
         source: "RFC 7348 and RFC 8926 (headers); Project Calico, MTU and overlay networks",
         run: overlay,

@@ -38,7 +38,7 @@ fn run(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
     let now = counters(evidence);
     let names: BTreeMap<u32, String> = evidence.gpus().map(|(_, _, gpu)| (gpu.index, gpu.name())).collect();
-    let window = match growth::window(evidence) {
+    let window = match growth::window_of_gpus(evidence) {
         Ok(window) => window,
         Err(why) if now.is_empty() => {
             return verdicts.unknown(NODE, format!("no source counts the errors of NVLinks, and {why}"));

@@ -4,7 +4,7 @@ use super::{Check, Theme};
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
 use crate::pairing::{has_no_adapters, nic, rdma_nics};
-use crate::reading::growth::{growth, window};
+use crate::reading::growth::{exceeds, growth, window};
 use crate::reading::pci::Pci;
 use crate::reading::smi::Queried;
 use nvtopo::model::{LinkKind, NodeKind, PcieTraining, PortState, Stated, rates};
@@ -47,8 +47,9 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The PCIe links from GPUs and network adapters up to the root complex have no errors.",
         evidence: "Two readings of aer_dev_correctable, aer_dev_nonfatal and aer_dev_fatal of each device and of the ports \
                    above it, and of the replay counter (nvidia-smi -q).",
-        rule: "Fails where fatal or nonfatal errors were added between the readings. Warns where correctable ones or replays \
-               were, by more than 100 an hour. Unknown by one reading.",
+        rule: "Fails where fatal or nonfatal errors were added between the readings. Warns where at least 3 correctable ones or \
+               replays were, and more than 100 an hour. Unknown by one reading, where a counter was reset or is missing in one, \
+               and where so many correctable ones were added in an unknown time.",
         remedy: "Reseat the card; look at the riser and the retimer; if errors go on, have the board serviced.",
         source: "Linux, sysfs-bus-pci-devices-aer_stats; NVML, nvmlDeviceGetPcieReplayCounter",
         run: errors,
@@ -234,7 +235,7 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 continue;
             }
         };
-        let mut is_sound = true;
+        let (mut is_sound, mut few) = (true, 0);
         for (what, is_grave, now, then) in &counted {
             let Some(then) = then else {
                 verdicts.unknown(&device.name, format!("the earlier reading does not count {what}"));
@@ -248,7 +249,8 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 continue;
             };
             let text = format!("{grown} more {what} since the earlier reading");
-            match (grown, is_grave, window.exceeds(grown, MOST_PER_HOUR)) {
+            few += grown.min(1);
+            match (grown, is_grave, exceeds(grown, window.seconds, MOST_PER_HOUR / 3600.0)) {
                 (0, _, _) | (_, false, Some(false)) => continue,
                 (_, true, _) => verdicts.fail(&device.name, text),
                 (_, false, Some(true)) => {
@@ -261,7 +263,8 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             is_sound = false;
         }
         if is_sound {
-            let text = format!("no more errors on {} PCIe functions up to the root", path.len());
+            let word = if few == 0 { "no more" } else { "few more corrected" };
+            let text = format!("{word} errors on {} PCIe functions up to the root", path.len());
             verdicts.pass(device.name, text);
         }
     }

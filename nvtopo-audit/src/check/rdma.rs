@@ -3,9 +3,10 @@
 use super::{Check, Theme};
 use crate::diagnosis::PortGrowth;
 use crate::evidence::{Evidence, NODE};
-use crate::finding::{Severity, Status, Verdicts};
+use crate::finding::{Severity, Status, Verdicts, named};
 use crate::pairing::has_no_adapters;
 use crate::reading::counters::{self, CARRIER_CHANGES};
+use crate::reading::growth::exceeds;
 use crate::reading::host::lines;
 use crate::reading::outputs::outputs;
 use crate::reading::ports::{self, Gids, Port, Ports, compute_devices};
@@ -46,8 +47,9 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "Every active RDMA port runs at the rate of its peers and of the profile.",
         evidence: "The rate of each port (ports/N/rate, ibstat, ibstatus).",
-        rule: "Fails below rdma-rate of the profile, for ports of the GPUs' network. Warns where a port differs from most ports \
-               of its model. Unknown where there is neither.",
+        rule: "Fails below rdma-rate of the profile, for ports of the GPUs' network. Warns where a port differs from most \
+               ports of its model. Unknown where there is neither. Does not apply where no port is active, but for those of \
+               virtual functions.",
         remedy: "Look at the cable and at the speed and error correction that the switch port is set to.",
         source: "leptonai/gpud, components/accelerator/nvidia/infiniband (a rate that every port must have)",
         run: rate,
@@ -59,7 +61,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Every active Ethernet port for RDMA has an address of RoCE v2 that is routed.",
         evidence: "The types and addresses of each port (gid_attrs/types and gids of /sys/class/infiniband, show_gids).",
         rule: "Fails where no address is of RoCE v2. Warns where all such addresses are of the link alone (fe80::). The index \
-               differs between machines, so NCCL_IB_GID_INDEX should not be fixed.",
+               differs between machines, so NCCL_IB_GID_INDEX should not be fixed. Does not apply to ports that are down, of \
+               InfiniBand or of iWARP.",
         remedy: "Give the interface an IP address, and allow RoCE v2 (cma_roce_mode).",
         source: "Linux, Documentation/ABI/testing/sysfs-class-infiniband; Mellanox/mlnx-tools, sbin/show_gids",
         run: gid,
@@ -71,9 +74,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No cable or optics of an RDMA port damages data or loses the link.",
         evidence: "The growth of link_downed, symbol_error, link_error_recovery, local_link_integrity_errors, port_rcv_errors, \
                    rx_icrc_encapsulated and carrier_changes between two readings.",
-        rule: "Fails where link_downed grows, or symbol_error by at least 3 and by more than 120 an hour. Warns at more than 5 \
-               recoveries a minute, 10 receive errors a second, 2 changes of the carrier, or any other growth of symbol or \
-               integrity errors or of damaged packets.",
+        rule: "Fails where link_downed grows, or symbol_error by more than 120 an hour. Warns at more than 5 recoveries a \
+               minute, 10 receive errors a second, 2 changes of the carrier, or any other growth of symbol or integrity \
+               errors or of damaged packets. Fewer than 3 events are no rate. Unknown with one reading, and where a counter \
+               was reset. Does not apply without RDMA ports, and where the profile's unused-nics names all of them.",
         remedy: "Clean or replace the cable or the optics.",
         source: "NVSentinel, nic-health-monitor; the InfiniBand specification's error rate of 120 symbol errors an hour",
         run: phy,
@@ -281,38 +285,29 @@ fn gid(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 /// A counter and the rate from which it tells something.
 struct Limit {
     counter: &'static str,
-    /// The most events in `unit` seconds.
+    /// The most events in `unit` seconds, or between two readings where that is 0.
     most: u64,
     unit: f64,
     per: &'static str,
-    /// The least growth that counts: a single event in a short time is no rate.
-    least: u64,
     status: Status,
 }
 
+impl Limit {
+    /// A limit of the growth between two readings.
+    const fn of_growth(counter: &'static str, most: u64, status: Status) -> Self {
+        Self { counter, most, unit: 0.0, per: "", status }
+    }
+}
+
 const PHY: [Limit; 8] = [
-    Limit { counter: "link_downed", most: 0, unit: 0.0, per: "", least: 1, status: Status::Fail },
-    Limit { counter: "symbol_error", most: 120, unit: 3600.0, per: "hour", least: 3, status: Status::Fail },
-    Limit { counter: "symbol_error", most: 0, unit: 0.0, per: "", least: 1, status: Status::Warn },
-    Limit {
-        counter: "link_error_recovery",
-        most: 5,
-        unit: 60.0,
-        per: "minute",
-        least: 2,
-        status: Status::Warn,
-    },
-    Limit {
-        counter: "local_link_integrity_errors",
-        most: 0,
-        unit: 0.0,
-        per: "",
-        least: 1,
-        status: Status::Warn,
-    },
-    Limit { counter: "port_rcv_errors", most: 10, unit: 1.0, per: "second", least: 2, status: Status::Warn },
-    Limit { counter: "rx_icrc_encapsulated", most: 0, unit: 0.0, per: "", least: 1, status: Status::Warn },
-    Limit { counter: CARRIER_CHANGES, most: 2, unit: 0.0, per: "", least: 3, status: Status::Warn },
+    Limit::of_growth("link_downed", 0, Status::Fail),
+    Limit { counter: "symbol_error", most: 120, unit: 3600.0, per: "hour", status: Status::Fail },
+    Limit::of_growth("symbol_error", 0, Status::Warn),
+    Limit { counter: "link_error_recovery", most: 5, unit: 60.0, per: "minute", status: Status::Warn },
+    Limit::of_growth("local_link_integrity_errors", 0, Status::Warn),
+    Limit { counter: "port_rcv_errors", most: 10, unit: 1.0, per: "second", status: Status::Warn },
+    Limit::of_growth("rx_icrc_encapsulated", 0, Status::Warn),
+    Limit::of_growth(CARRIER_CHANGES, 2, Status::Warn),
 ];
 
 fn phy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
@@ -336,20 +331,23 @@ fn phy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 fn judge(growth: &PortGrowth, names: &[&str]) -> (Status, String) {
     // The unknown time between the readings leaves a rate open.
     let mut open = None;
-    for limit in &PHY {
-        let Some(by) = growth.get(limit.counter).filter(|by| *by >= limit.least) else { continue };
-        if limit.unit == 0.0 {
-            return (limit.status, format!("{} grew by {by}", limit.counter));
+    for Limit { counter, most, unit, per, status } in &PHY {
+        let Some(by) = growth.get(counter) else { continue };
+        if *unit == 0.0 {
+            if by > *most {
+                return (*status, format!("{counter} grew by {by}"));
+            }
+            continue;
         }
-        match growth.seconds {
-            Some(seconds) if by as f64 / seconds * limit.unit > limit.most as f64 => {
-                let Limit { counter, most, per, .. } = limit;
+        match exceeds(by, growth.seconds, *most as f64 / unit) {
+            Some(true) => {
+                let seconds = growth.seconds.unwrap_or_default();
                 let text =
                     format!("{counter} grew by {by} in {seconds:.0} s, which is more than {most} a {per}");
-                return (limit.status, text);
+                return (*status, text);
             }
-            Some(_) => {}
-            None => open = Some(format!("{} grew by {by} in an unknown time", limit.counter)),
+            Some(false) => {}
+            None => open = Some(format!("{counter} grew by {by} in an unknown time")),
         }
     }
     let known = names.iter().filter(|name| growth.get(name).is_some()).count();
@@ -437,9 +435,7 @@ fn consumers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let list = |own: &mut dyn Iterator<Item = (&String, &BTreeSet<u64>)>| {
         let all: Vec<String> =
             own.map(|(name, pids)| format!("{name} ({})", processes(pids.len()))).collect();
-        let more = all.len().saturating_sub(MOST_NAMED);
-        let rest = if more > 0 { format!(" and {more} others") } else { String::new() };
-        format!("{}{rest}", all[..all.len() - more].join(", "))
+        named(&all, MOST_NAMED)
     };
     let others = list(&mut found.iter().filter(|(name, _)| !is_allowed(name)));
     if !others.is_empty() {

@@ -4,12 +4,13 @@ use super::rdma::ports_of;
 use super::{Check, Theme};
 use crate::diagnosis::{COUNTERS, LONG_PAUSE, PortGrowth, diagnosed as said, diagnosis};
 use crate::evidence::{Evidence, NODE};
-use crate::finding::{Severity, Verdicts};
+use crate::finding::{Severity, Status, Verdicts};
 use crate::reading::counters;
-use crate::reading::ports::Port;
+use crate::reading::growth::exceeds;
+use crate::reading::ports::{self, Port, Ports};
 use crate::reading::qos::{self, Qos};
 use nvtopo::model::LinkLayer;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -20,7 +21,8 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "Saved outputs of dcb pfc show or mlnx_qos, or of ethtool -S, which lists rx_prioN_pause only where it is on.",
         rule: "Fails where it is off and the profile says lossless = true, or where it is on for another priority than \
                pfc-priority. Warns where it is on for several, or where global pauses are on instead. Does not apply where \
-               lossless = false. Unknown without a source, or where it is off and the profile says nothing.",
+               lossless = false, and without an active Ethernet port of an RDMA device. Unknown without a source, or where it \
+               is off and the profile says nothing.",
         remedy: "dcb pfc set dev IFACE prio-pfc all:off 3:on, and the same priority on the switches.",
         source: "Linux, mlx5 counters.rst; iproute2, dcb-pfc(8)",
         run: pfc,
@@ -32,8 +34,9 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The adapter classifies traffic by DSCP, and RDMA traffic is marked for the priority with flow control.",
         evidence: "qos/trust of the interface, tc/N/traffic_class of the device, default_roce_tos of the kernel's settings for \
                    RDMA connections, mlnx_qos, dcb apptrust show.",
-        rule: "Warns where traffic is classified by the priority of VLAN tags (pcp), which untagged traffic lacks, or where the \
-               mark of RDMA traffic belongs to a priority without PFC. Unknown with the kernel's own driver, which tells neither.",
+        rule: "Warns where traffic is classified by the priority of VLAN tags (pcp), which untagged traffic lacks, or where \
+               the mark of RDMA traffic belongs to a priority without PFC. Unknown with the kernel's own driver, which tells \
+               neither. Does not apply without an active Ethernet port of an RDMA device.",
         remedy: "mlnx_qos -i IFACE --trust=dscp; cma_roce_tos -d DEVICE -t 106.",
         source: "Mellanox/mlnx-tools, python/mlnx_qos and sbin/cma_roce_tos; iproute2, dcb-apptrust(8)",
         run: trust,
@@ -45,9 +48,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Congestion control by ECN is on for the priority of RDMA traffic, at both roles.",
         evidence: "ecn/roce_np/enable and ecn/roce_rp/enable of the interface with NVIDIA's own driver; else the growth of \
                    np_cnp_sent, rp_cnp_handled and rp_cnp_ignored between two readings.",
-        rule: "Fails where a role is off for the priority with PFC, or for all of them where that priority is not known. With \
-               the kernel's driver: fails where marked packets arrive and no notification is sent, or notifications are ignored; \
-               passes where both roles acted; else unknown.",
+        rule: "Fails where a role is off for the priority of RDMA traffic (pfc-priority, else the only one with PFC), or for \
+               all of them where that is not known. With the kernel's driver: fails where marked packets arrive and no \
+               notification is sent, or notifications are ignored; passes where both roles acted; else unknown. Does not \
+               apply without an active Ethernet port of an RDMA device.",
         remedy: "Write 1 to ecn/roce_np/enable/3 and ecn/roce_rp/enable/3 of the interface.",
         source: "NVIDIA, MLNX_OFED documentation, Explicit Congestion Notification; prometheus/procfs, sysfs/net_class_ecn.go; \
                  Linux, mlx5 cong.c",
@@ -60,8 +64,11 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No RDMA packets are lost.",
         evidence: "The growth of out_of_sequence, packet_seq_err, local_ack_timeout_err, implied_nak_seq_err, roce_adp_retrans, \
                    roce_adp_retrans_to and roce_slow_restart between two readings, and of discards in ethtool -S.",
-        rule: "Fails where more than 0.01 % of the received packets came out of sequence. Warns at more than 1 \
-               local_ack_timeout_err, or 10 out_of_sequence or roce_slow_restart a second. The counters' diagnosis follows.",
+        rule: "Fails where at least 3 packets, and more than 0.01 % of those received, came out of sequence. Warns at 3 \
+               events or more, and more than 1 local_ack_timeout_err, or 10 out_of_sequence or roce_slow_restart, a second, \
+               and where the adapter discarded packets. Unknown where 3 events or more were counted in an unknown time or \
+               among an unknown number of packets. The counters' diagnosis follows. Does not apply without an active Ethernet \
+               port of an RDMA device.",
         remedy: "Follow the diagnosis: flow control, marks, the peer, or the cable.",
         source: "NVSentinel, docs/configuration/nic-health-monitor.md; Linux, mlx5 counters.rst",
         run: loss,
@@ -72,7 +79,9 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Info,
         claim: "Congestion control acts where there is congestion.",
         evidence: "The growth of np_ecn_marked_roce_packets, np_cnp_sent, rp_cnp_handled and rp_cnp_ignored between two readings.",
-        rule: "Warns where notifications are ignored, or marked packets arrive and none is sent.",
+        rule: "Warns where notifications are ignored, or marked packets arrive and none is sent. Unknown where a counter of \
+               the four was reset or is not told in both readings. Does not apply without an active Ethernet port of an RDMA \
+               device.",
         remedy: "Switch on the notification point or the reaction point for the priority of RDMA.",
         source: "prometheus/node_exporter, collector/infiniband_linux.go; Linux, mlx5 counters.rst",
         run: congestion,
@@ -83,7 +92,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Info,
         claim: "Receiving programs post their buffers in time.",
         evidence: "The growth of rnr_nak_retry_err and out_of_buffer between two readings.",
-        rule: "Warns where one grows. It is no fault of the network: the sender tries again.",
+        rule: "Warns where one grows. It is no fault of the network: the sender tries again. Does not apply without an active \
+               Ethernet port of an RDMA device.",
         remedy: "Let the program post more receive buffers.",
         source: "prometheus/node_exporter, collector/infiniband_linux.go; Linux, mlx5 counters.rst",
         run: receiver,
@@ -95,8 +105,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No storm of pauses stops the traffic.",
         evidence: "The growth of tx_pause_storm_warning_events, tx_pause_storm_error_events and rx_prioN_pause_duration \
                    (microseconds) of ethtool -S between two readings.",
-        rule: "Fails where error events grow. Warns where warning events grow, or a priority was paused for more than 10 % of the \
-               time.",
+        rule: "Fails where error events grow. Warns where warning events grow, or a priority was paused for more than 10 % of \
+               the time. Unknown where a counter of storms, or of the pauses of a priority with PFC, was reset or is not told \
+               in both readings, and where priorities were paused in an unknown time. Does not apply without an active \
+               Ethernet port of an RDMA device.",
         remedy: "Find the slow receiver: its PCIe width, its IOMMU, its NUMA node.",
         source: "Linux, mlx5 counters.rst",
         run: storm,
@@ -106,22 +118,29 @@ pub(super) const CHECKS: &[Check] = &[
 /// Returns the Ethernet ports of RDMA devices, each with the settings of its interface.
 fn roce_ports(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> Vec<(Port, Qos)> {
     let ports = ports_of(evidence, verdicts);
-    let mut own: Vec<Port> = ports
-        .into_iter()
-        .filter(|port| port.layer != Some(LinkLayer::InfiniBand) && !port.is_down() && !port.is_virtual)
-        .collect();
-    for port in own.extract_if(.., |port| port.layer.is_none()) {
+    for port in ports.iter().filter(|port| port.layer.is_none() && is_used(port)) {
         verdicts.unknown(port.name(), "no source tells its link layer");
     }
+    let own = on_ethernet(evidence, &ports);
     if own.is_empty() {
         verdicts.otherwise_not_applicable("no Ethernet port of an RDMA device is active");
     }
+    own
+}
+
+/// Returns whether a port may carry RDMA traffic of this machine.
+fn is_used(port: &Port) -> bool {
+    !port.is_down() && !port.is_virtual
+}
+
+fn on_ethernet(evidence: &Evidence<'_>, ports: &[Port]) -> Vec<(Port, Qos)> {
     let settings = qos::qos(evidence);
-    let of = |port: Port| {
+    let own = ports.iter().filter(|port| port.layer == Some(LinkLayer::Ethernet) && is_used(port));
+    own.map(|port| {
         let found = port.interfaces.iter().find_map(|name| settings.get(name)).cloned();
-        (port, found.unwrap_or_default())
-    };
-    own.into_iter().map(of).collect()
+        (port.clone(), found.unwrap_or_default())
+    })
+    .collect()
 }
 
 /// Returns the priority of RDMA traffic: the profile's, else the only one with PFC.
@@ -225,7 +244,7 @@ fn ecn(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             .find(|own| own.np.is_some() || own.rp.is_some());
         match own {
             Some(own) => by_switch(rdma_priority(evidence, qos), &own, name, verdicts),
-            None => by_growth(growth.as_ref().ok().map(|growth| &growth[place]), name, verdicts),
+            None => by_growth(growth.as_ref().map(|growth| &growth[place]), name, verdicts),
         }
     }
 }
@@ -264,70 +283,66 @@ fn by_switch(priority: Option<u8>, own: &qos::Ecn, name: String, verdicts: &mut 
     }
 }
 
-fn by_growth(growth: Option<&PortGrowth>, name: String, verdicts: &mut Verdicts) {
-    let Some(growth) = growth else {
-        return verdicts
-            .unknown(name, "this driver does not tell whether ECN is on, and counters were read once");
+/// Returns what shows that a role of congestion control is off. `None`: nothing does.
+fn role_off(growth: &PortGrowth) -> Option<String> {
+    let is_role = |code: &str| matches!(code, "reaction-point-off" | "notification-point-off");
+    said(growth).into_iter().find(|(code, _)| is_role(code)).map(|(_, text)| text)
+}
+
+fn by_growth(growth: Result<&PortGrowth, &&'static str>, name: String, verdicts: &mut Verdicts) {
+    let acted = |growth: &PortGrowth, counter: &str| growth.get(counter).is_some_and(|by| by > 0);
+    let why = match growth.map(|growth| (growth, role_off(growth))) {
+        Ok((_, Some(text))) => return verdicts.fail(name, text),
+        Ok((growth, None)) if acted(growth, "np_cnp_sent") && acted(growth, "rp_cnp_handled") => {
+            return verdicts.pass(name, "both roles of congestion control acted between the two readings");
+        }
+        Ok(_) => "there was no congestion to show it",
+        Err(why) => why,
     };
-    let [marked, sent, handled, ignored] = ECN.map(|counter| growth.get(counter));
-    if ignored.is_some_and(|by| by > 0) {
-        verdicts.fail(name, "notifications of congestion are ignored, so the reaction point is off");
-    } else if marked.is_some_and(|by| by > 0) && sent == Some(0) {
-        verdicts.fail(
-            name,
-            "marked packets arrive and no notification is sent, so the notification point is off",
-        );
-    } else if sent.is_some_and(|by| by > 0) && handled.is_some_and(|by| by > 0) {
-        verdicts.pass(name, "both roles of congestion control acted between the two readings");
-    } else {
-        verdicts.unknown(
-            name,
-            "this driver does not tell whether ECN is on, and there was no congestion to show it",
-        );
-    }
+    verdicts.unknown(name, format!("this driver does not tell whether ECN is on, and {why}"));
 }
 
 /// Returns the ports with their growth and settings; else says why there is none.
 fn grown(evidence: &Evidence<'_>, verdicts: &mut Verdicts, names: &[&str]) -> Vec<(Port, PortGrowth)> {
     let all = roce_ports(evidence, verdicts);
-    let ports: Vec<Port> = all.iter().map(|(port, _)| port.clone()).collect();
-    if ports.is_empty() {
+    if all.is_empty() {
         return Vec::new();
     }
-    match counters::growth(evidence, &ports, names) {
-        Ok(growth) => {
-            let with = |(growth, (port, qos)): (PortGrowth, (Port, Qos))| {
-                (port, growth.with_priority(rdma_priority(evidence, &qos)))
-            };
-            growth.into_iter().zip(all).map(with).collect()
-        }
-        Err(why) => {
-            verdicts.unknown(NODE, why);
-            Vec::new()
-        }
-    }
+    growth_of(evidence, all, names).unwrap_or_else(|why| {
+        verdicts.unknown(NODE, why);
+        Vec::new()
+    })
 }
 
-/// Returns the ports with the codes of what their counters say, the gravest first.
+/// Returns the ports with the growth of their counters; else the reason why there is none.
+fn growth_of(
+    evidence: &Evidence<'_>,
+    all: Vec<(Port, Qos)>,
+    names: &[&str],
+) -> Result<Vec<(Port, PortGrowth)>, &'static str> {
+    let ports: Vec<Port> = all.iter().map(|(port, _)| port.clone()).collect();
+    let growth = counters::growth(evidence, &ports, names)?;
+    let with = |(growth, (port, qos)): (PortGrowth, (Port, Qos))| {
+        (port, growth.with_priority(rdma_priority(evidence, &qos)))
+    };
+    Ok(growth.into_iter().zip(all).map(with).collect())
+}
+
+/// Returns the ports with the codes of what their counters say, the gravest first. Empty: nothing can be said.
 pub(crate) fn diagnosed(evidence: &Evidence<'_>) -> Vec<(Port, Vec<&'static str>)> {
-    // Why nothing is said is told by the checks.
-    let mut verdicts = Verdicts::new(&CHECKS[0]);
+    let Ports::Known(ports) = ports::ports(evidence) else { return Vec::new() };
     let codes = |growth: &PortGrowth| said(growth).into_iter().map(|(code, _)| code).collect();
-    let ports = grown(evidence, &mut verdicts, &COUNTERS).into_iter();
-    ports.map(|(port, growth)| (port, codes(&growth))).collect()
+    let grown = growth_of(evidence, on_ethernet(evidence, ports), &COUNTERS).unwrap_or_default();
+    grown.into_iter().map(|(port, growth)| (port, codes(&growth))).collect()
 }
 
-/// Says why the growth of these counters gives no verdict. False: it gives one.
-fn is_open(growth: &PortGrowth, names: &[&str], name: &str, verdicts: &mut Verdicts) -> bool {
-    if let Some(reset) = names.iter().find(|own| growth.reset.contains(**own)) {
-        verdicts.unknown(name, format!("{reset} was reset between the two readings"));
-        return true;
+/// Returns why the growth of these counters gives no verdict. `None`: one of them is told, and none was reset.
+fn open(growth: &PortGrowth, names: &[impl AsRef<str>]) -> Option<String> {
+    if let Some(reset) = names.iter().find(|own| growth.reset.contains(own.as_ref())) {
+        return Some(format!("{} was reset between the two readings", reset.as_ref()));
     }
-    let is_open = names.iter().all(|own| growth.get(own).is_none());
-    if is_open {
-        verdicts.unknown(name, "no source tells its counters in both readings");
-    }
-    is_open
+    let is_open = names.iter().all(|own| growth.get(own.as_ref()).is_none());
+    is_open.then(|| "no source tells its counters in both readings".to_owned())
 }
 
 const LOSS: [&str; 7] = [
@@ -353,40 +368,46 @@ fn loss(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     names.push("port_rcv_packets");
     for (port, growth) in grown(evidence, verdicts, &names) {
         let name = port.name();
-        if is_open(&growth, &LOSS, &name, verdicts) {
+        if let Some(why) = open(&growth, &LOSS) {
+            verdicts.unknown(name, why);
             continue;
         }
         let told = diagnosis(&growth);
         let because = told.first().map_or_else(String::new, |own| format!("; {own}"));
         let received =
             growth.get("port_rcv_packets").or_else(|| growth.get("rx_packets_phy")).filter(|all| *all > 0);
+        let received = received.map(|all| all as f64);
         let lost = growth.get("out_of_sequence").unwrap_or(0);
-        let share = received.map(|all| lost as f64 / all as f64);
+        let is_much = exceeds(lost, received, MOST_LOST);
         let discards: u64 =
             growth.by_priority("rx_prio", "_discards").values().copied().fold(0, u64::saturating_add);
         let discards = discards.saturating_add(growth.get("rx_discards_phy").unwrap_or(0));
-        let fast = LOSS_RATES.iter().find_map(|(counter, most)| {
-            let rate = growth.per_second(counter).filter(|rate| rate > most)?;
-            Some(format!("{counter} grew by {rate:.1} a second, where {most} are much"))
-        });
+        let is_fast = |(counter, most): &(&str, f64)| exceeds(growth.get(counter)?, growth.seconds, *most);
+        let is_open = is_much.is_none()
+            || LOSS_RATES.iter().any(|own| growth.get(own.0).is_some() && is_fast(own).is_none());
+        let fast = LOSS_RATES.iter().find(|own| is_fast(own) == Some(true));
         let grew: Vec<String> = LOSS
             .iter()
             .filter_map(|own| growth.get(own).filter(|by| *by > 0).map(|by| format!("{own} by {by}")))
             .collect();
-        if let Some(share) = share.filter(|share| *share > MOST_LOST) {
+        if let (Some(received), Some(true)) = (received, is_much) {
             let text = format!(
                 "{:.3} % of the packets came out of sequence, where 0.01 % is much{because}",
-                share * 100.0
+                lost as f64 / received * 100.0
             );
             verdicts.fail(name, text);
-        } else if let Some(text) = fast {
-            verdicts.warn(name, format!("{text}{because}"));
+        } else if let Some((counter, most)) = fast {
+            let rate = growth.per_second(counter).unwrap_or_default();
+            verdicts
+                .warn(name, format!("{counter} grew by {rate:.1} a second, where {most} are much{because}"));
         } else if discards > 0 {
             verdicts.warn(name, format!("the adapter discarded {discards} packets that arrived{because}"));
         } else if grew.is_empty() {
             verdicts.pass(name, "no counter of lost packets grew");
-        } else if growth.seconds.is_none() {
-            verdicts.unknown(name, format!("counters grew in an unknown time: {}", grew.join(", ")));
+        } else if is_open {
+            let grew = grew.join(", ");
+            verdicts
+                .unknown(name, format!("counters grew in an unknown time or among unknown packets: {grew}"));
         } else {
             verdicts.pass(name, format!("few packets were lost: {}", grew.join(", ")));
         }
@@ -396,26 +417,17 @@ fn loss(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 fn congestion(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for (port, growth) in grown(evidence, verdicts, &ECN) {
         let name = port.name();
-        if is_open(&growth, &ECN, &name, verdicts) {
+        if let Some(text) = role_off(&growth) {
+            verdicts.warn(name, text);
             continue;
         }
-        let [marked, sent, handled, ignored] = ECN.map(|counter| growth.get(counter));
-        match (marked, sent, ignored) {
-            (_, _, Some(by)) if by > 0 => {
-                verdicts.warn(name, format!("{by} notifications of congestion were ignored"));
-            }
-            (Some(by), Some(0), _) if by > 0 => {
-                verdicts.warn(name, format!("{by} marked packets arrived, and no notification was sent"));
-            }
-            (None, ..) | (_, None, _) | (_, _, None) => {
-                verdicts.unknown(name, "no source tells all counters of congestion control");
-            }
-            (Some(marked), Some(sent), _) => {
-                let handled = handled.map_or_else(|| "unknown".to_owned(), |by| by.to_string());
-                let text = format!("marked packets {marked}, notifications sent {sent}, handled {handled}");
-                verdicts.pass(name, text);
-            }
+        if let Some(why) = ECN.iter().find_map(|counter| open(&growth, &[counter])) {
+            verdicts.unknown(name, why);
+            continue;
         }
+        let [marked, sent, handled, _] = ECN.map(|counter| growth.get(counter).unwrap_or_default());
+        let text = format!("marked packets {marked}, notifications sent {sent}, handled {handled}");
+        verdicts.pass(name, text);
     }
 }
 
@@ -424,7 +436,8 @@ const RECEIVER: [&str; 2] = ["rnr_nak_retry_err", "out_of_buffer"];
 fn receiver(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for (port, growth) in grown(evidence, verdicts, &RECEIVER) {
         let name = port.name();
-        if is_open(&growth, &RECEIVER, &name, verdicts) {
+        if let Some(why) = open(&growth, &RECEIVER) {
+            verdicts.unknown(name, why);
             continue;
         }
         let grew = RECEIVER.iter().find_map(|own| Some((own, growth.get(own).filter(|by| *by > 0)?)));
@@ -443,28 +456,46 @@ fn receiver(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 const STORM: [&str; 2] = ["tx_pause_storm_error_events", "tx_pause_storm_warning_events"];
 
 fn storm(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    let settings = qos::qos(evidence);
     for (port, growth) in grown(evidence, verdicts, &[]) {
-        let name = port.name();
-        let durations = growth.by_priority("rx_prio", "_pause_duration");
-        if durations.is_empty() && is_open(&growth, &STORM, &name, verdicts) {
-            continue;
-        }
-        let [errors, warnings] = STORM.map(|counter| growth.get(counter).filter(|by| *by > 0));
-        let long = growth.longest_pause("rx").filter(|(_, share)| *share > LONG_PAUSE);
-        if let Some(by) = errors {
-            verdicts.fail(
-                name,
-                format!("the adapter cut off {by} storms of pauses, and packets are lost after each"),
-            );
-        } else if let Some(by) = warnings {
-            verdicts.warn(name, format!("the adapter warned {by} times of a storm of pauses"));
-        } else if let Some((priority, share)) = long {
-            verdicts
-                .warn(name, format!("priority {priority} was paused for {:.0} % of the time", share * 100.0));
-        } else if growth.seconds.is_none() && durations.values().any(|by| *by > 0) {
-            verdicts.unknown(name, "priorities were paused, and the time between the readings is not known");
-        } else {
-            verdicts.pass(name, "no storm of pauses, and no priority was paused for long");
-        }
+        let own = port.interfaces.iter().find_map(|name| settings.get(name)?.pfc.as_ref());
+        let (status, text) = judge_storm(&growth, own);
+        verdicts.add(status, port.name(), text);
     }
+}
+
+/// Judges a port with PFC for these priorities; `None`: unknown for which.
+fn judge_storm(growth: &PortGrowth, pfc: Option<&BTreeSet<u8>>) -> (Status, String) {
+    let [errors, warnings] = STORM.map(|counter| growth.get(counter).filter(|by| *by > 0));
+    if let Some(by) = errors {
+        let text = format!("the adapter cut off {by} storms of pauses, and packets are lost after each");
+        return (Status::Fail, text);
+    }
+    if let Some(by) = warnings {
+        return (Status::Warn, format!("the adapter warned {by} times of a storm of pauses"));
+    }
+    if let Some((priority, share)) = growth.longest_pause("rx").filter(|(_, share)| *share > LONG_PAUSE) {
+        let text = format!("priority {priority} was paused for {:.0} % of the time", share * 100.0);
+        return (Status::Warn, text);
+    }
+    let duration = |priority: u8| format!("rx_prio{priority}_pause_duration");
+    // Adapters count the pauses of priorities with PFC.
+    let open_pause = || match pfc {
+        Some(on) => on.iter().find_map(|priority| open(growth, &[duration(*priority)])),
+        None => open(growth, &(0..8).map(duration).collect::<Vec<_>>()),
+    };
+    if let Some(why) = STORM.iter().find_map(|counter| open(growth, &[counter])).or_else(open_pause) {
+        return (Status::Unknown, why);
+    }
+    let mut durations = growth.by_priority("rx_prio", "_pause_duration").into_values();
+    if growth.seconds.is_none() && durations.any(|by| by > 0) {
+        let text = "priorities were paused, and the time between the readings is not known";
+        return (Status::Unknown, text.to_owned());
+    }
+    let text = if pfc.is_some_and(BTreeSet::is_empty) {
+        "no storm of pauses, and PFC is off"
+    } else {
+        "no storm of pauses, and no priority was paused for long"
+    };
+    (Status::Pass, text.to_owned())
 }

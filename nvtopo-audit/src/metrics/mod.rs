@@ -26,6 +26,7 @@ pub use processes::{GpuWork, Job, Locality};
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A value that goes up and down.
     Gauge,
@@ -35,6 +36,7 @@ pub enum Kind {
 
 /// A metric with its samples.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Family {
     /// The name, without the `_total` of counters.
     pub name: &'static str,
@@ -46,13 +48,30 @@ pub struct Family {
     pub samples: Vec<Sample>,
 }
 
+impl Family {
+    /// Creates a metric with its samples.
+    #[must_use]
+    pub const fn new(name: &'static str, help: &'static str, kind: Kind, samples: Vec<Sample>) -> Self {
+        Self { name, help, kind, samples }
+    }
+}
+
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sample {
     /// The labels by name.
     pub labels: Vec<(&'static str, String)>,
     /// The value, in base units: bytes, seconds.
     pub value: f64,
+}
+
+impl Sample {
+    /// Creates a value with labels.
+    #[must_use]
+    pub const fn new(labels: Vec<(&'static str, String)>, value: f64) -> Self {
+        Self { labels, value }
+    }
 }
 
 /// The metrics of one reading of a node.
@@ -180,16 +199,16 @@ pub fn evidence(locators: &[Locator], profile: &Profile) -> Result<Contents> {
 }
 
 fn gauge(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {
-    Family { name, help, kind: Kind::Gauge, samples }
+    Family::new(name, help, Kind::Gauge, samples)
 }
 
 fn counter(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {
-    Family { name, help, kind: Kind::Counter, samples }
+    Family::new(name, help, Kind::Counter, samples)
 }
 
 /// Returns a sample without labels.
 fn alone(value: f64) -> Sample {
-    Sample { labels: Vec::new(), value }
+    Sample::new(Vec::new(), value)
 }
 
 fn info<const N: usize>(labels: [(&'static str, String); N]) -> Sample {
@@ -197,5 +216,5 @@ fn info<const N: usize>(labels: [(&'static str, String); N]) -> Sample {
 }
 
 fn value<const N: usize>(labels: [(&'static str, String); N], value: f64) -> Sample {
-    Sample { labels: labels.into(), value }
+    Sample::new(labels.into(), value)
 }

@@ -53,7 +53,7 @@ pub(super) fn nvlinks(evidence: &Evidence<'_>) -> Vec<Family> {
 fn groups(evidence: &Evidence<'_>) -> (Vec<Sample>, Vec<Sample>) {
     let (mut groups, mut rates) = (Vec::new(), Vec::new());
     let indices: Vec<u32> = evidence.topology.gpus().map(|gpu| gpu.index).collect();
-    let window = growth::window(evidence).ok();
+    let window = growth::window_of_gpus(evidence).ok();
     for own in evidence.topology.nvlink_groups().iter().filter(|own| own.gpus.len() > 1) {
         let gpus: CpuSet = own.gpus.iter().filter_map(|gpu| indices.get(*gpu)).copied().collect();
         let name = gpus.to_string();

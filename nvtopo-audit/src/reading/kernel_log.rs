@@ -3,6 +3,7 @@
 //!
 //! Sources: NVIDIA, "Xid Errors" and its catalog; NVIDIA, Fabric Manager User Guide, "`NVSwitch` Errors".
 
+use super::log_time::LogTime;
 use nvtopo::PciAddress;
 
 /// The device that an event is of.
@@ -66,7 +67,7 @@ impl DriverEvent {
             link: None,
             is_fatal: None,
             pid: None,
-            at: time(before),
+            at: LogTime::of(before).and_then(|time| time.since_start),
         };
         match kind {
             DriverEventKind::Xid => {
@@ -103,16 +104,6 @@ fn link(tail: &str) -> Option<u32> {
     let mut words = tail.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("link")).skip(1);
     let word = words.next()?;
     word[..word.bytes().take_while(u8::is_ascii_digit).count()].parse().ok()
-}
-
-/// Returns the time of a line: microseconds in `6,1234,5678901,-;`, seconds in `[    5.678901] `.
-fn time(before: &str) -> Option<f64> {
-    if let Some((head, _)) = before.split_once(';') {
-        return head.split(',').nth(2)?.parse::<u64>().ok().map(|micros| micros as f64 / 1e6);
-    }
-    let (_, inside) = before.rsplit_once('[')?;
-    let seconds: f64 = inside.split_once(']')?.0.trim().parse().ok()?;
-    (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
 }
 
 #[cfg(test)]

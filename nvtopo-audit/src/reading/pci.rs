@@ -43,14 +43,19 @@ impl<'e> Pci<'e> {
         self.evidence.text(&format!("{BUS}/{address}/{file}"))
     }
 
-    /// Returns whether a hypervisor runs the machine. `None`: unknown.
+    /// Returns whether a hypervisor runs the machine, which then sees PCIe as that shows it. `None`: unknown.
     pub(crate) fn is_virtual(&self) -> Option<bool> {
+        match &self.evidence.topology.machine().hypervisor {
+            Stated::Known(_) => return Some(true),
+            Stated::NotAvailable => return Some(false),
+            Stated::Unstated | Stated::Unreadable => {}
+        }
         // Devices that only hypervisors make. Virtio is no sign: clouds give it to real machines too.
         let made = ["QEMU", "VMware", "Hyper-V", "XenSource"];
         let is_made = |own: &Listed| made.iter().any(|maker| own.name.contains(maker));
         let is_guest =
             || self.listed.values().any(is_made) || self.evidence.smi().values().any(|own| own.is_guests);
-        self.evidence.is_virtual().or_else(|| is_guest().then_some(true))
+        is_guest().then_some(true)
     }
 
     /// Returns NVIDIA's GPUs, those too that are set aside for virtual machines.

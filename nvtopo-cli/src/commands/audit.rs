@@ -1,11 +1,11 @@
 //! `nvtopo audit`: what is wrong with a node, and how to mend it.
 
-use super::{read_text, style, today};
+use super::style;
 use crate::args::{AuditArgs, AuditFormat, EvidenceArgs, FailOn};
-use nvtopo::source::{Contents, Locator, read_file};
+use nvtopo::source::{Contents, Locator};
 use nvtopo::{Error, Result};
 use nvtopo_audit::{
-    Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence,
+    Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence, today,
 };
 
 /// Something failed.
@@ -38,11 +38,11 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
 /// Reads the evidence and runs the checks.
 pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
     let profile = match &args.profile {
-        Some(path) => Profile::parse(&path.display().to_string(), &read_text(path)?)?,
+        Some(path) => Profile::read(path)?,
         None => Profile::default(),
     };
     let baseline = match &args.baseline {
-        Some(path) => Some(Baseline::parse(&path.display().to_string(), &read_file(path)?)?),
+        Some(path) => Some(Baseline::read(path)?),
         None => None,
     };
     let process = match (args.pid, &args.cgroup) {

@@ -1,17 +1,17 @@
 //! `nvtopo baseline` and `nvtopo fleet`: a node as it was accepted, and many nodes beside each other.
 
-use super::{progress_bar, today};
+use super::progress_bar;
 use crate::args::{BaselineArgs, FleetArgs, FleetFormat};
 use crate::output::remark;
 use nvtopo::{Result, save_file};
-use nvtopo_audit::{AuditedProcess, Baseline, Fleet, FleetOptions, Profile, evidence};
+use nvtopo_audit::{AuditedProcess, Baseline, Fleet, FleetOptions, Profile, evidence, today};
 use std::path::Path;
 
 /// Returns the text to print.
 pub(crate) fn baseline(args: &BaselineArgs) -> Result<String> {
     let contents = evidence(&args.from, &Profile::default(), &AuditedProcess::Own)?;
     let baseline = Baseline::of(&contents).with_date(today());
-    let text = baseline.to_json();
+    let text = baseline.to_json()?;
     if args.output == Path::new("-") {
         return Ok(text);
     }

@@ -31,7 +31,8 @@ use crate::args::{ChoiceArgs, OutputArgs, RateArgs, RuleArgs, SourceArgs};
 use crate::output::is_quiet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nvtopo::solve::{AllowedSets, HugePageNeed};
-use nvtopo::{Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus};
+use nvtopo::source::read_text;
+use nvtopo::{Bytes, CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus};
 use nvtopo_draw::{Render, Style, by_name};
 use std::path::Path;
 
@@ -56,11 +57,6 @@ fn style() -> Style {
         .with_color(choice != anstream::ColorChoice::Never)
         .with_quiet(is_quiet())
         .with_width(width)
-}
-
-/// The date of today, such as `2026-03-31`.
-fn today() -> String {
-    jiff::Zoned::now().date().to_string()
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {
@@ -123,12 +119,6 @@ fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Result<Reque
         request = request.allowed_sets(allowed_sets(table)?);
     }
     Ok(request)
-}
-
-/// Reads a file of text.
-fn read_text(file: &Path) -> Result<String> {
-    String::from_utf8(nvtopo::source::read_file(file)?)
-        .map_err(|_| Error::input("it is no text").in_input(&file.display().to_string()))
 }
 
 /// Reads the table of a file.

@@ -1,10 +1,10 @@
 //! `nvtopo report`: what is known of a node, for people, in one page or a ticket.
 
 use super::audit::audited;
-use super::today;
 use crate::args::ReportArgs;
 use crate::output::print;
 use nvtopo::{Result, save_file};
+use nvtopo_audit::today;
 use nvtopo_report::{NodeReport, ReportFormat};
 use std::path::Path;
 

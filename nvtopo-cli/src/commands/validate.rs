@@ -1,13 +1,14 @@
 //! `nvtopo validate` and `nvtopo compare`: measurements of links, and of a real program under two placements.
 
 use super::bind::variable;
-use super::{open, read_text, style};
+use super::{open, style};
 use crate::args::{BetterWhat, CanaryWhen, CompareArgs, PoorWhat, ReportFormat, ValidateArgs};
 use crate::output::{Failure, is_quiet, remark};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
 use nvtopo::apply::{Scope, Trust, allowed_cpus, check_machine, cpus_here, visible_here};
 use nvtopo::source::read_file;
+use nvtopo::source::read_text;
 use nvtopo::{CpuSet, Error, Result, Topology, save_file};
 use nvtopo_validate::benchmark::{BENCHMARKS, Benchmark, by_name};
 use nvtopo_validate::canary::{Advice, Record};

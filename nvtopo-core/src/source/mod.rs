@@ -344,6 +344,14 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
+/// Reads a file of text, as [`read_file`] does.
+///
+/// Errors are those of [`read_file`], and [`InvalidInput`](crate::ErrorKind::InvalidInput) for what is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read_file(path)?)
+        .map_err(|_| Error::input("it is no text").in_input(&path.display().to_string()))
+}
+
 fn read_all(path: &Path, reader: impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;

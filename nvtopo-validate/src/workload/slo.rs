@@ -117,10 +117,8 @@ impl Slo {
     /// not known, and for numbers that are none.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let slo: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-            Error::input(error.message().to_owned()).in_input(name).at(line, column)
+            let byte = error.span().map_or(0, |span| span.start);
+            Error::input(error.message().to_owned()).in_input(name).at_byte(text, byte)
         })?;
         for own in &slo.workloads {
             let is_sound = own.limit.is_finite() && own.least_ratio.is_none_or(f64::is_finite);

@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "Flags in /proc/PID/cmdline, over files of --config-dir, over the file of --config (or where \
                    distributions put it). Saved: a KubeletConfiguration, or the answer of configz.",
         rule: "Unknown where they cannot be read: then every check of them is unknown. Warns for settings that the kubelet \
-               refuses or reads over.",
+               refuses or reads over. Does not apply without a kubelet.",
         remedy: "Let the audit read /var/lib/kubelet and /proc of the host, or save the answer of configz.",
         source: "Kubernetes, kubelet configuration directory merging; kubelet reference",
         run: settings::source,
@@ -36,7 +36,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "Containers can have CPUs for themselves.",
         evidence: "cpuManagerPolicy and its options, and policyName in /var/lib/kubelet/cpu_manager_state.",
-        rule: "Fails where the policy is none, and where the state file has another policy: the kubelet then does not start.",
+        rule: "Fails where the policy is not static, and where the state file has another policy: the kubelet then does not \
+               start. Does not apply without a kubelet.",
         remedy: "Drain the node, set cpuManagerPolicy: static, remove cpu_manager_state, and restart the kubelet.",
         source: "Kubernetes, control CPU management policies on the node",
         run: settings::cpu_manager,
@@ -73,8 +74,9 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The topology manager's policy lets every pod start that the board has the GPUs for.",
         evidence: "The kubelet's settings and the GPUs of each NUMA node: pods of each size are predicted on the idle node. \
                    The profile's largest-pod.",
-        rule: "Fails where a pod of largest-pod GPUs never starts. Warns where pods of other sizes never do. Says which \
-               policies let them start.",
+        rule: "Fails where a pod of largest-pod GPUs never starts, and where the kubelet itself does not start with the policy \
+               on this board. Warns where pods of other sizes never start: 1 to 16 GPUs and all of them are tried. Says which \
+               policies let them start. Unknown where pods cannot be predicted. Does not apply where the policy is none.",
         remedy: "Choose a policy that is named, or keep such pods off the node.",
         source: "Kubernetes, topology manager; predicted as its kubelet of 1.30 to 1.37 does",
         run: policy::fits,
@@ -86,7 +88,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "CPUs are reserved for the system: whole cores, and not all of a NUMA node with GPUs.",
         evidence: "reservedSystemCPUs, and cpu in systemReserved and kubeReserved.",
         rule: "Fails where the CPU manager is static and nothing is reserved, and for CPUs with which the kubelet does not \
-               start. Warns where cores are split, or all CPUs near a GPU are reserved.",
+               start. Warns where cores are split, or all CPUs near a GPU are reserved. Does not apply without a kubelet, and \
+               where nothing is reserved and the CPU manager is none.",
         remedy: "Reserve whole cores, spread over the packages, with reservedSystemCPUs.",
         source: "Kubernetes, reserve compute resources for system daemons",
         run: settings::reserved,
@@ -98,8 +101,9 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Memory and huge pages of containers come from the NUMA nodes of their CPUs and devices.",
         evidence: "memoryManagerPolicy, reservedMemory, the reserved memory and evictionHard; huge pages of the machine.",
         rule: "Fails where the policy is Static and reservedMemory is not the sum of kubeReserved, systemReserved and \
-               evictionHard: the kubelet then does not start. Warns where the policy is None and there are huge pages, or \
-               where the memory of GPUs would be handed out.",
+               evictionHard, and where the state file has another policy: the kubelet then does not start. Warns where the \
+               policy is None and there are huge pages, or where the memory of GPUs would be handed out. Does not apply \
+               without a kubelet, and where the policy is None and there are no huge pages.",
         remedy: "Set memoryManagerPolicy: Static and reservedMemory that sums up.",
         source: "Kubernetes, utilizing the NUMA-aware memory manager",
         run: settings::memory,
@@ -110,7 +114,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "The CPUs of each container with GPUs are near these GPUs.",
         evidence: "/var/lib/kubelet/cpu_manager_state and device-plugins/kubelet_internal_checkpoint.",
-        rule: "Warns where CPUs of a container are not near its GPUs.",
+        rule: "Warns where CPUs of a container are not near its GPUs. Does not apply without a kubelet, and where no \
+               container has CPUs for itself.",
         remedy: "Start the pod anew; set a topology manager policy that aligns.",
         source: "Kubernetes, pkg/kubelet/cm/cpumanager/state/checkpoint.go",
         run: state::cpus,
@@ -121,7 +126,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         claim: "The memory of each container with GPUs is from a NUMA node near these GPUs.",
         evidence: "/var/lib/kubelet/memory_manager_state and device-plugins/kubelet_internal_checkpoint.",
-        rule: "Warns where memory comes from none of the nodes near the GPUs.",
+        rule: "Warns where memory comes from none of the nodes near the GPUs. Does not apply without a kubelet, and where no \
+               container has memory of chosen NUMA nodes.",
         remedy: "Start the pod anew; set a topology manager policy that aligns.",
         source: "Kubernetes, pkg/kubelet/cm/memorymanager/state",
         run: state::memory,
@@ -159,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The node's labels say what the hardware says.",
         evidence: "A saved kubectl get node -o yaml or json; the labels that this machine should have.",
         rule: "Fails where a label of nvtopo.io, nvidia.com/gpu.count or nvidia.com/gpu.clique says otherwise. Unknown where \
-               there is a list of nodes and none is this one.",
+               there is a list of nodes and none is this one. Does not apply without a kubelet and a saved node.",
         remedy: "Run feature discovery again, and see why it did not notice.",
         source: "derived; NVIDIA k8s-device-plugin, internal/lm",
         run: cluster::labels,

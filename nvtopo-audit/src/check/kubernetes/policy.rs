@@ -106,16 +106,21 @@ pub(super) fn fits(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
     };
     let (policy, scope) = (configured.policy, configured.scope);
+    if let Err(error) = predictor.startable(policy) {
+        verdicts.fail(NODE, error.message().to_owned());
+        return;
+    }
     let largest = evidence.profile.expect.largest_pod;
     // A pod that is larger than the board never comes here.
     let sizes = (1..=total.min(MOST_GPUS)).chain(largest).chain([total]).filter(|size| *size <= total);
-    let mut refused = BTreeSet::new();
+    let (mut admitted, mut refused) = (BTreeSet::new(), BTreeSet::new());
     for size in sizes {
         match predictor.predict(&Pod::gpus(size as u64, 0), policy, scope) {
-            Ok(prediction) if !prediction.verdict.is_admitted() => drop(refused.insert(size)),
-            Ok(_) => {}
+            Ok(prediction) if prediction.verdict.is_admitted() => drop(admitted.insert(size)),
+            Ok(_) => drop(refused.insert(size)),
             Err(error) => {
-                verdicts.fail(NODE, error.message().to_owned());
+                let text = format!("a pod of {size} GPUs cannot be predicted: {}", error.message());
+                verdicts.unknown(NODE, text);
                 return;
             }
         }
@@ -129,19 +134,34 @@ pub(super) fn fits(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.fail(&subject, text);
     }
     let (Some(first), Some(last)) = (refused.first(), refused.last()) else {
-        verdicts.pass(subject, format!("pods of 1 to {total} GPUs start on the idle node"));
+        verdicts.pass(subject, format!("pods of {} start on the idle node", in_words(&admitted)));
         return;
     };
-    let sizes = if first == last { format!("{first} GPUs") } else { format!("{first} to {last} GPUs") };
     let others = admitting(&predictor, *last);
-    let text = format!("pods of {sizes} never start: no NUMA node has so many GPUs near it; {others}");
+    let text = format!(
+        "pods of {} never start: no NUMA node has so many GPUs near it; {others}",
+        in_words(&refused)
+    );
     if largest.is_some_and(|largest| refused.contains(&largest)) {
         verdicts.fail(subject, text);
     } else if largest.is_some_and(|largest| largest < *first) {
-        verdicts.pass(subject, format!("pods of up to {} GPUs start, the largest of this fleet", first - 1));
+        admitted.retain(|size| size < first);
+        verdicts
+            .pass(subject, format!("pods of {} start, and this fleet has no larger", in_words(&admitted)));
     } else {
         verdicts.warn(subject, text);
     }
+}
+
+/// Writes numbers of GPUs: `1 to 16 and 32 GPUs`.
+fn in_words(sizes: &BTreeSet<usize>) -> String {
+    let sizes: Vec<usize> = sizes.iter().copied().collect();
+    let runs = sizes.chunk_by(|a, b| a + 1 == *b).filter_map(|run| Some((run.first()?, run.last()?)));
+    let words: Vec<String> = runs
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") })
+        .collect();
+    let unit = if sizes == [1] { "GPU" } else { "GPUs" };
+    format!("{} {unit}", words.join(" and "))
 }
 
 /// Names the policies under which a pod starts.
@@ -159,5 +179,18 @@ fn admitting(predictor: &Predictor, gpus: usize) -> String {
         "no policy that aligns lets them start".to_owned()
     } else {
         format!("under {} they do", names.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn sizes_that_were_not_tried_are_not_named() {
+        let words = |sizes: &[usize]| in_words(&sizes.iter().copied().collect());
+        assert_eq!(words(&[1]), "1 GPU");
+        assert_eq!(words(&[2]), "2 GPUs");
+        assert_eq!(words(&[1, 2, 3, 4, 20, 32]), "1 to 4 and 20 and 32 GPUs");
     }
 }

@@ -1,9 +1,9 @@
 //! `nvtopo k8s claims`, `taints` and `resource-topology`.
 
-use super::super::read_text;
 use super::written;
 use crate::args::{CheckArgs, ClaimsArgs, ClaimsCommand, ResourceTopologyArgs, TaintsArgs};
 use crate::commands::{allowed_sets, open};
+use nvtopo::source::read_text;
 use nvtopo::{Result, Topology};
 use nvtopo_k8s::claims::{CheckOptions, ClaimOptions, Claims, TaintOptions};
 use nvtopo_k8s::resource_topology::ResourceTopologyOptions;

@@ -1,7 +1,8 @@
 //! `nvtopo k8s kubelet predict`: what the kubelet does with a pod, or with a mix of pods.
 
-use super::super::{open, read_text};
+use super::super::open;
 use crate::args::{CpuManager, PluginKind, PredictArgs};
+use nvtopo::source::read_text;
 use nvtopo::{Error, Result};
 use nvtopo_k8s::kubelet::predict::{Plugin, Pod, Settings, Setup};
 

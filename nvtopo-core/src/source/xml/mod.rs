@@ -169,8 +169,7 @@ impl<'d> Element<'d> {
 
     /// Says of an error that it is about the element.
     pub(super) fn locate(self, error: Error) -> Error {
-        let (line, column) = place(self.document.text, self.entry().name.span.start as usize - 1);
-        error.at(line, column)
+        error.at_byte(self.document.text, self.entry().name.span.start as usize - 1)
     }
 
     /// Returns an error about one of its attributes, or about the element where it lacks that.
@@ -197,13 +196,5 @@ fn is_blank(character: char) -> bool {
 
 /// Returns an error at a position in the text.
 fn at(text: &str, position: usize, message: impl Into<String>) -> Error {
-    let (line, column) = place(text, position);
-    Error::input(message).at(line, column)
-}
-
-/// Returns the line and the column of a position.
-fn place(text: &str, position: usize) -> (usize, usize) {
-    let before = text.get(..position).unwrap_or(text);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+    Error::input(message).at_byte(text, position)
 }

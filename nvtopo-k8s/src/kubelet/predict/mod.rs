@@ -151,7 +151,7 @@ impl Predictor {
 
     /// Predicts a pod under one policy and scope.
     ///
-    /// Errors with [`Unsatisfiable`](nvtopo::ErrorKind::Unsatisfiable) where the kubelet would not even start.
+    /// Errors where the kubelet would not even start, as [`startable`](Self::startable) does.
     pub fn predict(&self, pod: &Pod, policy: Policy, scope: Scope) -> Result<Prediction> {
         self.startable(policy)?;
         let mut chooser = ByPlugin::new(self.settings.plugin);
@@ -175,7 +175,10 @@ impl Predictor {
     }
 
     /// Checks that the kubelet starts with this policy here.
-    fn startable(&self, policy: Policy) -> Result<()> {
+    ///
+    /// Errors with [`Unsatisfiable`](nvtopo::ErrorKind::Unsatisfiable) or [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest)
+    /// and the reason where it does not.
+    pub fn startable(&self, policy: Policy) -> Result<()> {
         let (nodes, most) = (self.node.numa.all.count(), self.settings.max_allowable_numa_nodes);
         if policy != Policy::None && nodes > most {
             let message = format!("the kubelet does not start with a topology manager on {nodes} NUMA nodes");
