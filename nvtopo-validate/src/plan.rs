@@ -296,7 +296,12 @@ impl Plan {
                 format!("{} hours", minutes.div_ceil(60))
             };
             let (runs, seconds) = (self.jobs.len(), time_limit.as_secs());
-            let _ = writeln!(text, "# {runs} runs, one after the other: {}{times}", counts.join(", "));
+            let _ = writeln!(
+                text,
+                "# {runs} run{}, one after the other: {}{times}",
+                if runs == 1 { "" } else { "s" },
+                counts.join(", ")
+            );
             let _ = writeln!(text, "# nvtopo gives each {seconds} s: {most} if all of them hang");
         }
         for job in &self.jobs[..once] {

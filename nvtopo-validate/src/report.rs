@@ -11,7 +11,7 @@ use nvtopo::Topology;
 use std::collections::BTreeMap;
 
 /// The fewest figures that are equals of each other: of three, two may be wrong.
-const EQUALS: usize = 4;
+pub(crate) const EQUALS: usize = 4;
 
 /// A figure above the wires' rate by more than this is of something else: drivers report up to 7 % more than is published.
 const ABOVE: f64 = 1.07;
@@ -63,6 +63,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The reason, for people.
     pub why: String,
+    /// The class of its equals.
+    pub(crate) class: String,
 }
 
 /// The limits by which figures are judged.
@@ -123,7 +125,6 @@ impl Judge {
         }
         let mut judged = Vec::new();
         let mut classes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let mut of_class = Vec::new();
         for ((program, subject, metric, test), values) in groups {
             let value = median(&values).unwrap_or_default();
             let rate = if collective::is_of_rings(topology, program, &subject) {
@@ -134,7 +135,6 @@ impl Judge {
             let program_of = program_name(program, test);
             let class = class(topology, &program_of, &subject, metric, rate.as_ref().ok());
             classes.entry(class.clone()).or_default().push(value);
-            of_class.push(class);
             let (possible, why) = match rate {
                 _ if metric == Metric::Latency => (None, "the graph has no latencies".to_owned()),
                 Ok(possible) => (Some(possible), String::new()),
@@ -152,10 +152,11 @@ impl Judge {
                 equals: None,
                 verdict,
                 why,
+                class,
             });
         }
-        for (own, class) in judged.iter_mut().zip(of_class) {
-            let all = &classes[&class];
+        for own in &mut judged {
+            let all = &classes[&own.class];
             own.equals = median(all).filter(|_| all.len() >= EQUALS).map(|middle| (all.len(), middle));
             let detour = detours.get(&(own.program, own.subject.clone())).and_then(|all| median(all));
             self.judge(topology, own, detour);

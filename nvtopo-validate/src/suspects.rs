@@ -3,9 +3,9 @@
 //! This is group testing: a link that one good figure crosses is not to blame. Of the rest, the link that explains the most
 //! figures is taken, and again for those that are left (greedy set cover).
 
-use crate::figure::Metric;
+use crate::figure::{Metric, Subject};
 use crate::path;
-use crate::report::{Judged, Verdict};
+use crate::report::{EQUALS, Judged, Verdict};
 use nvtopo::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,40 @@ fn of_metric(topology: &Topology, judged: &[Judged], metric: Metric) -> Vec<Susp
                 .map(|place| Suspect { name: judged[place].subject.name(topology), figures: vec![place] }),
         );
     }
-    found
+    join(judged, found)
+}
+
+/// The number of suspects from which on they are no explanation, where all figures of their kind fall short.
+const MANY: usize = 3;
+
+/// Joins suspects that cover nothing but kinds of which no figure is good: it is what these share that is slow, and no link.
+fn join(judged: &[Judged], found: Vec<Suspect>) -> Vec<Suspect> {
+    let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, own) in judged.iter().enumerate() {
+        classes.entry(&own.class).or_default().push(place);
+    }
+    let is_weak = |place: &usize| judged[*place].verdict == Verdict::Weak;
+    classes.retain(|_, places| places.len() >= EQUALS && places.iter().all(is_weak));
+    let is_of_all =
+        |own: &Suspect| own.figures.iter().all(|place| classes.contains_key(&*judged[*place].class));
+    let (of_all, mut others): (Vec<Suspect>, Vec<Suspect>) = found.into_iter().partition(is_of_all);
+    if of_all.len() < MANY {
+        others.splice(0..0, of_all);
+        return others;
+    }
+    let of_class = |figures: Vec<usize>| {
+        let first = &judged[figures[0]];
+        let ways = match first.subject {
+            Subject::ToGpu(_) => " from the host to GPUs",
+            Subject::FromGpu(_) => " from GPUs to the host",
+            _ => "",
+        };
+        let name = format!("no single link: all {} figures of {}{ways}", figures.len(), first.program_name());
+        Suspect { name, figures }
+    };
+    let covered: BTreeSet<usize> = of_all.into_iter().flat_map(|own| own.figures).collect();
+    classes.retain(|_, places| places.iter().any(|place| covered.contains(place)));
+    classes.into_values().map(of_class).chain(others).collect()
 }
 
 /// Finds the fewest links that explain the weak ones of some figures, and returns those that none explains.

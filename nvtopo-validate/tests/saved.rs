@@ -241,7 +241,7 @@ fn each_kind_of_copy_is_judged_by_itself() {
             (vec!["read_ce"], vec!["write_ce"])
         );
         let suspects: Vec<&str> = report.suspects().iter().map(|own| own.name.as_str()).collect();
-        assert_eq!((suspects.len(), suspects[0]), (7, "NVLinks of GPU0"));
+        assert_eq!(suspects, ["no single link: all 56 figures of nvbandwidth read_ce"]);
         assert!(
             report
                 .to_text(Some(200), false)
@@ -250,6 +250,10 @@ fn each_kind_of_copy_is_judged_by_itself() {
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!(json["figures"][0]["test"], "read_ce");
     }
+    // Both directions at once are no copy of one, whatever their headings say: made.
+    let both = format!("Running device_to_device_bidirectional_memcpy_read_ce.\n{reads}\n{reads}\n");
+    let report = judged(&dgx, &format!("{both}Running device_to_device_memcpy_write_ce.\n{writes}"));
+    assert_eq!((counts(&report), tests(&report, Verdict::Pass)), ([56, 0, 0], vec!["write_ce"]));
     let p2p = |kind: &str, value: &str| {
         format!("Unidirectional P2P=Enabled Bandwidth (P2P {kind}) Matrix (GB/s)\n   D\\D{}", matrix(value))
     };
@@ -261,6 +265,8 @@ fn each_kind_of_copy_is_judged_by_itself() {
     for text in [format!("{ce}{sm}"), format!("{sm}\n{ce}")] {
         let report = judged(&dgx, &text);
         assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([16, 0, 8], vec!["sm"]));
+        let name = "no single link: all 8 figures of nvbandwidth sm from the host to GPUs";
+        assert_eq!(report.suspects().iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), [name]);
     }
     let test = |name: &str, value: &str| {
         json!({ "name": format!("device_to_device_memcpy_{name}"), "status": "Passed",

@@ -10,8 +10,8 @@ use crate::reading::{copies, host_copies};
 use nvtopo::{Result, Topology};
 use std::collections::BTreeSet;
 
-/// The tests of `nvbandwidth` between two GPUs: writes by the copy engine, which each direction has a row of.
-const BETWEEN: &str = "device_to_device_memcpy_write_ce";
+/// The tests of `nvbandwidth` between two GPUs: writes and reads by the copy engine, of which each direction has a row.
+const BETWEEN: [&str; 2] = ["device_to_device_memcpy_write_ce", "device_to_device_memcpy_read_ce"];
 
 pub(super) fn nvbandwidth(targets: &Targets<'_>) -> Vec<Job> {
     let program = "nvbandwidth";
@@ -20,7 +20,7 @@ pub(super) fn nvbandwidth(targets: &Targets<'_>) -> Vec<Job> {
             program,
             Subject::Path { from: a, to: b },
             &[a, b],
-            &["--disableAffinity", "--testcase", BETWEEN],
+            &["--disableAffinity", "--testcase", BETWEEN[0], BETWEEN[1]],
         )
     });
     let host = targets.gpus.iter().map(|gpu| {

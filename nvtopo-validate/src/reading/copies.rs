@@ -58,6 +58,9 @@ pub(crate) fn read(
     if sections.is_empty() {
         add(&measured, None);
     }
+    if sections.len() >= sections::MOST_TESTS {
+        found.remarks.push(format!("the first {} tests of {name} are read", sections::MOST_TESTS));
+    }
     for nic in measured.nics() {
         let Some(rate) = nic.measured else { continue };
         match nic_place(topology, nic) {

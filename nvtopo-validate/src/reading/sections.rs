@@ -19,9 +19,14 @@ const COPIES: [(&str, &str); 4] = [
 /// The lines with which a run of a program begins: it names its devices anew.
 const RUNS: [&str; 2] = ["nvbandwidth Version", "[P2P (Peer-to-Peer)"];
 
-/// The most tests of a text, and the most lines before them, that are read: one run of all tests on 72 GPUs has fewer.
-const MOST_TESTS: usize = 256;
-const MOST_LINES: usize = 10_000;
+/// The most tests of a text that are read: all pairs of 72 GPUs in both directions, one after the other, are half as many.
+pub(crate) const MOST_TESTS: usize = 10_000;
+
+/// The most bytes before a test that are kept: 72 GPUs and who can access whom are less.
+const MOST_HEAD: usize = 1 << 18;
+
+/// The most bytes of all tests with what stands before them, beside those of the text.
+const MOST_BYTES: usize = 64 << 20;
 
 /// One test of an output.
 pub(crate) struct Section {
@@ -31,10 +36,6 @@ pub(crate) struct Section {
     pub(crate) text: String,
     /// True where its name stood before its matrix.
     named: bool,
-    /// True where its matrix has begun.
-    begun: bool,
-    /// True for copies between two GPUs.
-    wanted: bool,
 }
 
 /// Returns the tests of copies between two GPUs. None where the text is of another program.
@@ -50,87 +51,107 @@ fn of_json(text: &str) -> Vec<Section> {
         let mut run = document["nvbandwidth"].clone();
         run["testcases"] = json!([test]);
         let text = json!({ "nvbandwidth": run }).to_string();
-        Some(Section { test: Some(name), text, named: true, begun: true, wanted: true })
+        Some(Section { test: Some(name), text, named: true })
     };
     tests.filter_map(section).take(MOST_TESTS).collect()
 }
 
 fn of_text(text: &str) -> Vec<Section> {
-    let mut head: Vec<&str> = Vec::new();
+    let mut head = String::new();
     let mut all: Vec<Section> = Vec::new();
-    let mut open = false;
+    let mut place = Place::Head;
+    let mut bytes = 0;
     for line in text.lines() {
         if RUNS.iter().any(|words| line.contains(words)) {
-            (open, head) = (false, Vec::new());
+            place = Place::Head;
+            head.clear();
         }
-        let last = all.last_mut().filter(|_| open);
-        if let Some(next) = starts(line, last.as_deref()) {
-            open = next.is_some();
-            let Some((test, named, wanted)) = next else { continue };
-            let mut text = head.join("\n");
-            text.push('\n');
-            text.push_str(&line.replace("P2P=Disabled Bandwidth", "P2P=Enabled Bandwidth"));
-            text.push('\n');
-            all.retain(|own| own.wanted);
-            if all.len() >= MOST_TESTS {
-                break;
+        let last = all.last_mut().filter(|_| place == Place::Test);
+        let is_named = place == Place::Other { named: true } || last.as_ref().is_some_and(|own| own.named);
+        match (starts(line, is_named), last) {
+            (Some(Start::Head), _) => place = Place::Head,
+            (Some(Start::Other { named }), _) => place = Place::Other { named },
+            (Some(Start::Test { test, named }), _) => {
+                bytes += head.len();
+                if all.len() >= MOST_TESTS || bytes > MOST_BYTES {
+                    break;
+                }
+                place = Place::Test;
+                // As if it were on, for the core leaves it out.
+                let heading = line.replace("P2P=Disabled Bandwidth", "P2P=Enabled Bandwidth");
+                all.push(Section { test, text: format!("{head}{heading}\n"), named });
             }
-            all.push(Section { test, text, named, begun: !named, wanted });
-        } else if let Some(own) = last {
-            own.begun |= is_heading(line);
-            if let Some(test) = summed(line).filter(|_| !own.named) {
-                own.test = Some(test);
+            (None, Some(own)) => own.add(line),
+            (None, None) if place == Place::Head && head.len() + line.len() < MOST_HEAD => {
+                head.push_str(line);
+                head.push('\n');
             }
-            own.text.push_str(line);
-            own.text.push('\n');
-        } else if head.len() < MOST_LINES {
-            head.push(line);
+            (None, None) => {}
         }
     }
-    all.retain(|own| own.wanted);
     all
 }
 
-/// The start of a test: its short name, whether that stood there, and whether it is one of copies.
-type Start = (Option<&'static str>, bool, bool);
-
-/// Returns the test that a line starts. `Some(None)`: it ends one, and starts none.
-fn starts(line: &str, open: Option<&Section>) -> Option<Option<Start>> {
-    if let Some((_, rest)) = line.split_once("Running ") {
-        let name = rest.split_whitespace().next().unwrap_or_default().trim_end_matches('.');
-        return name.contains("_to_").then(|| Some((copy(name), true, copy(name).is_some())));
-    }
-    if is_heading(line) {
-        let is_next = open.is_none_or(|own| own.begun);
-        return is_next.then(|| Some((of_heading(line), false, line.contains("GPU(row)"))));
-    }
-    if line.contains("P2P Connectivity Matrix") {
-        return Some(None);
-    }
-    line.contains("P2P=").then(|| {
-        let enabled = line.contains("Unidirectional P2P=Enabled Bandwidth");
-        let test = match () {
-            () if enabled && line.contains("P2P Reads") => "reads",
-            () if enabled => "writes",
-            () if line.contains("Unidirectional P2P=Disabled Bandwidth") => PEERS_OFF,
-            () => return Some((None, true, false)),
-        };
-        Some((Some(test), true, true))
-    })
+/// The part of the text that a line belongs to.
+#[derive(PartialEq)]
+enum Place {
+    Head,
+    Test,
+    /// Another test, whose name may have stood before its matrix.
+    Other {
+        named: bool,
+    },
 }
 
-fn is_heading(line: &str) -> bool {
-    line.contains("GPU(row)") || line.contains("GPU(column)")
+/// The part that a line starts.
+enum Start {
+    /// Lines that name the devices.
+    Head,
+    /// A test of copies: its short name, and whether that stood there.
+    Test { test: Option<&'static str>, named: bool },
+    /// Another test, and whether its name stood there.
+    Other { named: bool },
+}
+
+impl Section {
+    fn add(&mut self, line: &str) {
+        if let Some(test) = line.split_whitespace().find_map(copy).filter(|_| !self.named) {
+            self.test = Some(test);
+        }
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+}
+
+/// Returns the part that a line starts. `is_named`: it stands in a test whose name is known, to which all matrices belong.
+fn starts(line: &str, is_named: bool) -> Option<Start> {
+    let test = |test: Option<&'static str>, named: bool| Some(Start::Test { test, named });
+    if let Some((_, rest)) = line.split_once("Running ") {
+        let name = rest.split_whitespace().next().unwrap_or_default().trim_end_matches('.');
+        return match copy(name) {
+            Some(own) => test(Some(own), true),
+            None => name.contains("_to_").then_some(Start::Other { named: true }),
+        };
+    }
+    if line.contains("GPU(row)") && !is_named {
+        return test(of_heading(line), false);
+    }
+    if line.contains("P2P Connectivity Matrix") {
+        return Some(Start::Head);
+    }
+    if line.contains("Unidirectional P2P=Enabled Bandwidth") {
+        return test(Some(if line.contains("P2P Reads") { "reads" } else { "writes" }), true);
+    }
+    if line.contains("Unidirectional P2P=Disabled Bandwidth") {
+        return test(Some(PEERS_OFF), true);
+    }
+    (line.contains("P2P=") || line.contains("GPU(column)") && !is_named)
+        .then_some(Start::Other { named: false })
 }
 
 /// Returns the short name of a test of copies between two GPUs.
 fn copy(name: &str) -> Option<&'static str> {
     COPIES.iter().find(|(own, _)| *own == name).map(|(_, short)| *short)
-}
-
-/// Returns the test in `SUM device_to_device_memcpy_read_ce 9242.40`.
-fn summed(line: &str) -> Option<&'static str> {
-    line.split_whitespace().find_map(copy)
 }
 
 /// Returns the test by a heading such as `memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)`, whose arrow of a read goes to the
