@@ -283,8 +283,7 @@ impl Plan {
         let counts: Vec<String> =
             counts.iter().map(|(program, count)| format!("{program} {count}")).collect();
         let mut text = String::new();
-        if once > 0 {
-            let rounds = self.jobs.len() / once;
+        if let Some(rounds) = self.jobs.len().checked_div(once) {
             let times = if rounds > 1 { format!(", {rounds} times each") } else { String::new() };
             let minutes = time_limit
                 .saturating_mul(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX))

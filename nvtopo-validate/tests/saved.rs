@@ -4,6 +4,7 @@ use crate::support::{data, preset};
 use nvtopo::Topology;
 use nvtopo_validate::{Judge, Metric, Report, Results, Subject, Verdict};
 use serde_json::json;
+use std::fmt::Write as _;
 
 fn read(topology: &Topology, text: &str) -> nvtopo::Result<Results> {
     let mut results = Results::default();
@@ -47,7 +48,7 @@ fn gpus_are_found_by_their_addresses() {
 
 #[test]
 fn eight_h800_are_judged_by_their_equals() {
-    let h800 = eight("\tNV8", None);
+    let h800 = alike(8, "NV8", None);
     let text = data("measured/h800-v0.2.txt");
     let report = Judge::default().report(&h800, &read(&h800, &text).unwrap());
     // The generation of the links is unknown, so that the others and the slowest kind are there to compare with; of PCIe of an
@@ -139,26 +140,29 @@ fn no_damage_panics() {
     }
 }
 
-/// Eight GPUs with as many NVLinks to each other one, and their model where it is known.
-fn eight(links: &str, model: Option<&str>) -> Topology {
-    let cells =
-        |row: usize| (0..8).map(|column| if row == column { "\tX" } else { links }).collect::<String>();
-    let rows: String = (0..8).map(|row| format!("GPU{row}{}\n", cells(row))).collect();
-    let names: String = (0..8).map(|gpu| format!("\tGPU{gpu}")).collect();
-    let uuid = |gpu| format!("GPU-00000000-0000-4000-8000-00000000000{gpu}");
-    let models: String = model
-        .map(|model| (0..8).map(|gpu| format!("GPU {gpu}: {model} (UUID: {})\n", uuid(gpu))).collect())
-        .unwrap_or_default();
+/// GPUs with one path to each other one, and their model where it is known.
+fn alike(gpus: usize, path: &str, model: Option<&str>) -> Topology {
+    let (mut models, mut names, mut rows) = (String::new(), String::new(), String::new());
+    for gpu in 0..gpus {
+        if let Some(model) = model {
+            writeln!(models, "GPU {gpu}: {model} (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})")
+                .unwrap();
+        }
+        write!(names, "\tGPU{gpu}").unwrap();
+        let cells: Vec<&str> = (0..gpus).map(|other| if gpu == other { "X" } else { path }).collect();
+        writeln!(rows, "GPU{gpu}\t{}", cells.join("\t")).unwrap();
+    }
     Topology::parse("machine", format!("{models}{names}\n{rows}").as_bytes()).unwrap()
 }
 
 /// The matrix of eight GPUs with one figure.
 fn matrix(value: &str) -> String {
-    let row = |row: usize| {
-        let cell = |column: usize| if row == column { " N/A".to_owned() } else { format!(" {value}") };
-        format!("{row}{}\n", (0..8).map(cell).collect::<String>())
-    };
-    format!(" 0 1 2 3 4 5 6 7\n{}\n", (0..8).map(row).collect::<String>())
+    let mut text = " 0 1 2 3 4 5 6 7\n".to_owned();
+    for row in 0..8 {
+        let cells: Vec<&str> = (0..8).map(|column| if row == column { "N/A" } else { value }).collect();
+        writeln!(text, "{row} {}", cells.join(" ")).unwrap();
+    }
+    text + "\n"
 }
 
 fn judged(topology: &Topology, text: &str) -> Report {
@@ -183,11 +187,11 @@ fn links_that_are_all_slow_are_no_measure_of_each_other() {
     let off = data("validate/p2p-h100-peers-off.txt");
     let on = off.replace("P2P=Disabled Bandwidth", "P2P=Enabled Bandwidth (P2P Writes)");
     for (links, model, said) in [
-        ("\tNV18", Some("NVIDIA H100 80GB HBM3"), "; 360 GB/s are expected of 18 NVLinks"),
-        ("\tNV18", None, "; 360 GB/s are the least of 18 NVLinks of the slowest kind"),
-        ("\tNV4", None, "; 48.0 GB/s are the least of 4 NVLinks of the slowest kind"),
+        ("NV18", Some("NVIDIA H100 80GB HBM3"), "; 360 GB/s are expected of 18 NVLinks"),
+        ("NV18", None, "; 360 GB/s are the least of 18 NVLinks of the slowest kind"),
+        ("NV4", None, "; 48.0 GB/s are the least of 4 NVLinks of the slowest kind"),
     ] {
-        let report = judged(&eight(links, model), &on);
+        let report = judged(&alike(8, links, model), &on);
         assert_eq!(counts(&report), [0, 0, 56], "{}", report.to_text(None, false));
         assert!(report.judged()[0].why.ends_with(said) || report.judged()[0].why.contains(said));
     }
@@ -196,20 +200,17 @@ fn links_that_are_all_slow_are_no_measure_of_each_other() {
         "Running device_to_device_memcpy_write_ce.\nmemcpy CE GPU(row) <- GPU(column) bandwidth (GB/s)\n{}",
         matrix("400.0")
     );
-    assert_eq!(counts(&judged(&eight("\tNV18", None), &fast)), [56, 0, 0]);
-    assert_eq!(counts(&judged(&eight("\tNV18", Some("NVIDIA B200")), &fast)), [0, 0, 56]);
+    assert_eq!(counts(&judged(&alike(8, "NV18", None), &fast)), [56, 0, 0]);
+    assert_eq!(counts(&judged(&alike(8, "NV18", Some("NVIDIA B200")), &fast)), [0, 0, 56]);
     // Of PCIe of an unknown generation nothing is expected.
-    let report = judged(&eight("\tPHB", None), &on);
+    let report = judged(&alike(8, "PHB", None), &on);
     assert_eq!(counts(&report), [0, 56, 0]);
     assert!(report.judged()[0].why.ends_with("all of them may be slow"), "{}", report.judged()[0].why);
 }
 
 #[test]
 fn peer_access_that_is_slower_than_none_falls_short() {
-    let names: String = (0..6).map(|gpu| format!("\tGPU{gpu}")).collect();
-    let row = |own: usize| (0..6).map(|other| if own == other { "\tX" } else { "\tPHB" }).collect::<String>();
-    let rows: String = (0..6).map(|gpu| format!("GPU{gpu}{}\n", row(gpu))).collect();
-    let topology = Topology::parse("matrix", format!("{names}\n{rows}").as_bytes()).unwrap();
+    let topology = alike(6, "PHB", None);
     let text = data("measured/p2p-6gpu-no-connectivity.txt");
     let report = judged(&topology, &text);
     assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([0, 0, 60], vec!["reads", "writes"]));
@@ -282,7 +283,7 @@ fn each_kind_of_copy_is_judged_by_itself() {
 fn runs_in_one_text_are_judged_by_their_median() {
     let text = data("validate/nvbandwidth-two-runs.txt");
     let (first, second) = text.split_at(text.rfind("$ ./nvbandwidth").unwrap());
-    let pcie = eight("\tSYS", None);
+    let pcie = alike(8, "SYS", None);
     for text in [text.clone(), format!("{second}\n{first}")] {
         let results = read(&pcie, &text).unwrap();
         let mut values: Vec<f64> = results.figures.iter().map(|figure| figure.value).collect();
