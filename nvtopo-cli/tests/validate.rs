@@ -55,7 +55,7 @@ fn the_exit_code_tells_what_was_found() {
     // NCCL plans with 120 of the 150 GB/s that the NVLinks of eight V100 carry.
     for (value, code, said) in [
         ("121.5", 0, "1 pass, 0 fall short"),
-        ("70.0", 1, "Falls short\n  GPUs 0-7\n    all_reduce_perf, GPUs 0-7: 70.0 GB/s of 120 GB/s"),
+        ("70.0", 1, "Falls short\n  GPUs 0-7\n    all_reduce_perf, GPUs 0-7: 70.0 GB/s; 120 GB/s are"),
         ("fast", 1, "Without a result\n  all_reduce_perf, GPUs 0-7: 'fast' is not a bandwidth"),
     ] {
         rate(&programs, value);
@@ -124,7 +124,7 @@ fn a_canary_says_go_on_or_roll_back() {
     assert_eq!(after.status.code(), Some(3), "{}", text(&after.stdout));
     let document: serde_json::Value =
         serde_json::from_slice(&canary("after", &["--format", "json"]).stdout).unwrap();
-    assert_eq!(document["advice"], "roll back");
+    assert_eq!(document["advice"], "roll-back");
     std::fs::write(&record, "{}").unwrap();
     assert_eq!(canary("after", &[]).status.code(), Some(2));
     assert_eq!(programs.validate(&["--canary", "before"]).status.code(), Some(2));
@@ -190,6 +190,10 @@ fn a_workload_is_compared_and_its_threshold_kept() {
     assert!(std::fs::read_to_string(&slo).unwrap().contains("least-ratio = "));
     let held = compare(&[&metric[..], &["--slo", &slo]].concat(), &[&job, "0"]);
     assert_eq!(held.status.code(), Some(0), "{}", text(&held.stdout));
+    assert!(text(&held.stdout).contains("threshold met: at 20"), "{}", text(&held.stdout));
+    // The threshold has an answer where the placements have none.
+    let few = ["--metric", "at {} img/s", "--runs", "2", "--slo", &slo];
+    assert_eq!(compare(&few, &[&job, "0"]).status.code(), Some(0));
     // Another command has no threshold.
     let other = compare(&[&metric[..], &["--slo", &slo]].concat(), &[&job, "90"]);
     assert!(text(&other.stderr).contains("--accept writes one"), "{}", text(&other.stderr));
@@ -197,7 +201,7 @@ fn a_workload_is_compared_and_its_threshold_kept() {
     std::fs::write(&slo, high).unwrap();
     let breach = compare(&[&metric[..], &["--slo", &slo]].concat(), &[&job, "0"]);
     assert_eq!(breach.status.code(), Some(1));
-    assert!(text(&breach.stdout).contains("below the threshold: "), "{}", text(&breach.stdout));
+    assert!(text(&breach.stdout).contains("threshold not met: at 20"), "{}", text(&breach.stdout));
 }
 
 #[test]

@@ -128,6 +128,24 @@ impl fmt::Debug for GpuUuid {
     }
 }
 
+/// Words of the names of GPUs, each with the compute capability.
+///
+/// Source: NVIDIA, "CUDA GPUs" (compute capability of each product).
+const CAPABILITIES: &[(&[&str], (u16, u16))] = &[
+    (&["GB300", "B300"], (10, 3)),
+    (&["GB200", "B200", "B100"], (10, 0)),
+    (&["GB10"], (12, 1)),
+    (&["Blackwell", "5090", "5080"], (12, 0)),
+    (&["GH200", "H100", "H200", "H800", "H20"], (9, 0)),
+    (&["L4", "L40", "L40S", "Ada", "4090", "4080"], (8, 9)),
+    (&["A100", "A100X", "A800", "A30"], (8, 0)),
+    (&["A40", "A10", "A10G", "A16", "A2", "A6000", "A5000", "A4000", "3090", "3080"], (8, 6)),
+    (&["T4", "2080"], (7, 5)),
+    (&["V100", "V100S"], (7, 0)),
+    (&["P100"], (6, 0)),
+    (&["P40", "P4"], (6, 1)),
+];
+
 /// The architecture of a GPU as CUDA numbers it: 9.0 is Hopper.
 ///
 /// ```
@@ -146,6 +164,19 @@ pub struct ComputeCapability {
 }
 
 impl ComputeCapability {
+    /// Returns the capability of a GPU by the name of its model. `None`: the name is not known.
+    ///
+    /// ```
+    /// let hopper = nvtopo::ComputeCapability::of_model("NVIDIA H100 80GB HBM3");
+    /// assert_eq!(hopper.unwrap().to_string(), "9.0");
+    /// assert_eq!(nvtopo::ComputeCapability::of_model("Graphics Device"), None);
+    /// ```
+    pub fn of_model(name: &str) -> Option<Self> {
+        let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let found = CAPABILITIES.iter().find(|(names, _)| names.iter().any(|name| words.contains(name)));
+        found.map(|(_, (major, minor))| Self { major: *major, minor: *minor })
+    }
+
     /// Returns the name of the architecture. `None`: one later than this table.
     ///
     /// Source: NVIDIA, "CUDA GPU Compute Capability".
@@ -199,6 +230,20 @@ impl fmt::Display for ComputeCapability {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_preset_has_a_capability() {
+        for preset in crate::source::PRESETS {
+            let topology = crate::Topology::preset(preset.name).unwrap();
+            for gpu in topology.gpus() {
+                assert!(
+                    ComputeCapability::of_model(gpu.model.as_deref().unwrap()).is_some(),
+                    "{:?}",
+                    gpu.model
+                );
+            }
+        }
+    }
 
     #[test]
     fn pci_addresses_round_trip() {

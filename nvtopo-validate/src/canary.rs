@@ -3,7 +3,7 @@
 //! A loss counts where it is larger than the tolerance, and larger than what chance makes of the runs: by the exact one-sided
 //! rank-sum test, at 5 % ([`CHANCE`]). Where there are too few runs for that, the answer is that it cannot be told.
 
-use crate::figure::{Metric, Subject};
+use crate::figure::{Metric, Subject, program_name};
 use crate::render::add;
 use crate::results::Results;
 use crate::spread::{chance, median, range};
@@ -21,6 +21,9 @@ const VERSION: u32 = 1;
 /// The greatest chance of a difference that counts as one.
 pub const CHANCE: f64 = 0.05;
 
+/// The fewest runs before and after by which the test can tell the two apart at [`CHANCE`].
+pub const RUNS: usize = 3;
+
 /// The figures of a machine at one time, with the machine, to compare later ones with.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -34,6 +37,8 @@ pub struct Record {
 #[serde(deny_unknown_fields)]
 struct Key {
     program: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    test: Option<String>,
     metric: String,
     kind: String,
     devices: Vec<String>,
@@ -54,11 +59,12 @@ impl Record {
     pub fn new(topology: &Topology, results: &Results) -> Self {
         let mut own = Self { topology: topology.clone(), figures: BTreeMap::new(), failed: BTreeMap::new() };
         for figure in &results.figures {
-            let key = key(topology, figure.program, figure.metric.word(), &figure.subject);
+            let key = key(topology, (figure.program, figure.test), figure.metric.word(), &figure.subject);
             own.figures.entry(key).or_default().push(figure.value);
         }
         for failed in &results.failed {
-            own.failed.insert(key(topology, failed.program, "", &failed.subject), failed.why.clone());
+            let key = key(topology, (failed.program, None), "", &failed.subject);
+            own.failed.insert(key, failed.why.clone());
         }
         own
     }
@@ -177,7 +183,7 @@ impl Key {
             topology.gpus().find(is_it).map_or_else(|| device.clone(), nvtopo::model::Gpu::name)
         };
         let devices: Vec<String> = self.devices.iter().map(name).collect();
-        let program = &self.program;
+        let program = program_name(&self.program, self.test.as_deref());
         match (self.kind.as_str(), &devices[..]) {
             ("path", [from, to]) => format!("{program}, {from} to {to}"),
             ("to-gpu", [gpu]) => format!("{program}, host to {gpu}"),
@@ -187,7 +193,7 @@ impl Key {
     }
 }
 
-fn key(topology: &Topology, program: &str, metric: &str, subject: &Subject) -> Key {
+fn key(topology: &Topology, (program, test): (&str, Option<&str>), metric: &str, subject: &Subject) -> Key {
     let kind = match subject {
         Subject::Path { .. } => "path",
         Subject::ToGpu(_) => "to-gpu",
@@ -201,7 +207,13 @@ fn key(topology: &Topology, program: &str, metric: &str, subject: &Subject) -> K
         address.map_or_else(|| topology.device_name(*device), |address| address.to_string())
     };
     let devices = subject.devices().iter().map(name).collect();
-    Key { program: program.to_owned(), metric: metric.to_owned(), kind: kind.to_owned(), devices }
+    Key {
+        program: program.to_owned(),
+        test: test.map(str::to_owned),
+        metric: metric.to_owned(),
+        kind: kind.to_owned(),
+        devices,
+    }
 }
 
 /// The advice of a comparison, from best to worst.
@@ -218,7 +230,16 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// The words for people and in documents.
+    /// The word in documents.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::GoOn => "go-on",
+            Self::Unclear => "unclear",
+            Self::RollBack => "roll-back",
+        }
+    }
+
+    /// The words for people.
     pub const fn words(self) -> &'static str {
         match self {
             Self::GoOn => "go on",
@@ -286,7 +307,7 @@ impl Canary {
             self.add(Advice::RollBack, text);
         } else {
             let runs = before.len().min(after.len());
-            let why = if runs < 3 {
+            let why = if runs < RUNS {
                 "too few runs to tell it from chance"
             } else {
                 "the runs differ as much among themselves"
@@ -317,10 +338,10 @@ impl Canary {
         let reasons: Vec<_> = self
             .reasons
             .iter()
-            .map(|(advice, text)| json!({ "advice": advice.words(), "text": text }))
+            .map(|(advice, text)| json!({ "advice": advice.code(), "text": text }))
             .collect();
         let document = json!({
-            "format": "nvtopo-canary-result", "version": VERSION, "advice": self.advice().words(),
+            "format": "nvtopo-canary-result", "version": VERSION, "advice": self.advice().code(),
             "driver": { "before": self.driver[0], "after": self.driver[1] }, "compared": self.compared, "reasons": reasons,
         });
         format!("{document:#}\n")

@@ -105,12 +105,19 @@ pub(crate) fn group_name(topology: &Topology, gpus: &[usize]) -> String {
     format!("GPUs {}", numbers.collect::<nvtopo::CpuSet>())
 }
 
+/// Returns the name of a program and its test, such as `nvbandwidth write_ce`.
+pub(crate) fn program_name(program: &str, test: Option<&str>) -> String {
+    test.map_or_else(|| program.to_owned(), |test| format!("{program} {test}"))
+}
+
 /// A measured number.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Figure {
     /// The program that measured it.
     pub program: &'static str,
+    /// The test of the program, where it has several for the same devices: `write_ce` and `reads` copy in other ways.
+    pub test: Option<&'static str>,
     /// The devices that it is of.
     pub subject: Subject,
     /// The quantity.
@@ -122,13 +129,20 @@ pub struct Figure {
 impl Figure {
     /// Creates a figure.
     pub fn new(program: &'static str, subject: Subject, metric: Metric, value: f64) -> Self {
-        Self { program, subject, metric, value }
+        Self { program, test: None, subject, metric, value }
+    }
+
+    /// Sets the test of the program.
+    #[must_use]
+    pub fn test(mut self, test: Option<&'static str>) -> Self {
+        self.test = test;
+        self
     }
 }
 
 impl fmt::Display for Figure {
-    /// Writes the program and the value.
+    /// Writes the program, its test and the value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.program, self.metric.show(self.value))
+        write!(f, "{} {}", program_name(self.program, self.test), self.metric.show(self.value))
     }
 }

@@ -23,7 +23,7 @@
 //! let mut results = Results::default();
 //! results.read_saved(&dgx, "nvbandwidth.txt", text.as_bytes())?;
 //! let report = Judge::default().report(&dgx, &results);
-//! assert_eq!(report.suspects()[0].name, "NVLink from GPU0 to GPU1");
+//! assert_eq!(report.suspects()[0].name, "path over NVSwitches from GPU0 to GPU1");
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 

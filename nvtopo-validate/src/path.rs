@@ -48,14 +48,17 @@ fn over_nvlink(topology: &Topology, from: usize, to: usize) -> Vec<String> {
     let (a, b) = (topology.devices()[from], topology.devices()[to]);
     let (from, to) = (topology.device_name(from), topology.device_name(to));
     let direct = topology.links_of(a).any(|(far, link)| far == b && link.kind.is_fabric());
-    let one_way = format!("NVLink from {from} to {to}");
     let (low, high) = if a < b { (&from, &to) } else { (&to, &from) };
-    let both_ways = format!("NVLink between {low} and {high}");
+    let between =
+        |what: &str| [format!("{what} between {low} and {high}"), format!("{what} from {from} to {to}")];
     if direct {
-        return vec![both_ways, one_way];
+        return between("NVLink").into();
     }
-    // Over an NVSwitch each GPU has links of its own.
-    vec![both_ways, one_way, format!("NVLinks of {from}"), format!("NVLinks of {to}")]
+    // Over NVSwitches each GPU has links of its own, of which no one belongs to a pair.
+    let mut links = Vec::from(between("path over NVSwitches"));
+    links.extend([format!("NVLinks out of {from}"), format!("NVLinks into {to}")]);
+    links.extend([from, to].map(|gpu| format!("NVLinks of {gpu}")));
+    links
 }
 
 /// The PCIe links of two devices up to where their ways meet, and the interconnect of their NUMA nodes.

@@ -7,6 +7,7 @@ use nvtopo::apply::{Export, environment};
 use nvtopo::solve::VisibleDevice;
 use nvtopo::{CpuSet, NodeSet, Part, Topology, VisibleGpus};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// The TCP port that commands show: perftest's and rdma-core's own. A run takes one that is free.
 const SHOWN_PORT: u16 = 18515;
@@ -268,13 +269,41 @@ impl Plan {
     }
 
     /// Returns the commands of all jobs for a shell, each under a comment that says what it measures. Repeated jobs stand
-    /// there once.
-    pub fn to_script(&self, topology: &Topology) -> String {
-        let mut text = String::new();
-        for (place, job) in self.jobs.iter().enumerate() {
-            if self.jobs[..place].contains(job) {
-                break;
+    /// there once. The first lines tell how many runs there are, and how long they may take by the time limit of each.
+    pub fn to_script(&self, topology: &Topology, time_limit: Duration) -> String {
+        let repeats = |place: &usize| self.jobs[..*place].contains(&self.jobs[*place]);
+        let once = (0..self.jobs.len()).find(repeats).unwrap_or(self.jobs.len());
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for job in &self.jobs[..once] {
+            match counts.last_mut().filter(|(program, _)| *program == job.program) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((job.program, 1)),
             }
+        }
+        let counts: Vec<String> =
+            counts.iter().map(|(program, count)| format!("{program} {count}")).collect();
+        let mut text = String::new();
+        if let Some(rounds) = self.jobs.len().checked_div(once) {
+            let times = if rounds > 1 { format!(", {rounds} times each") } else { String::new() };
+            let minutes = time_limit
+                .saturating_mul(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX))
+                .as_secs()
+                .div_ceil(60);
+            let most = if minutes < 120 {
+                format!("{minutes} minutes")
+            } else {
+                format!("{} hours", minutes.div_ceil(60))
+            };
+            let (runs, seconds) = (self.jobs.len(), time_limit.as_secs());
+            let _ = writeln!(
+                text,
+                "# {runs} run{}, one after the other: {}{times}",
+                if runs == 1 { "" } else { "s" },
+                counts.join(", ")
+            );
+            let _ = writeln!(text, "# nvtopo gives each {seconds} s: {most} if all of them hang");
+        }
+        for job in &self.jobs[..once] {
             let _ = writeln!(text, "# {}", job.subject.name(topology));
             for (step, command) in job.commands().iter().enumerate() {
                 // The server needs a moment before it listens.

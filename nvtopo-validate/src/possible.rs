@@ -6,7 +6,7 @@
 use crate::device::nic;
 use crate::figure::Subject;
 use nvtopo::model::{Basis, LinkKind, LinkLayer, NodeId, NodeKind, P2pStatus, Pair, Rate, rates};
-use nvtopo::{Bandwidth, PathType, Topology};
+use nvtopo::{Bandwidth, ComputeCapability, PathType, Topology};
 
 /// The part of a C2C link's rate that copies from and to the host reach.
 ///
@@ -99,7 +99,7 @@ fn path(topology: &Topology, from: usize, to: usize) -> Result<Possible, String>
 
 fn between_gpus(topology: &Topology, (a, b): (usize, usize), pair: Pair) -> Result<Possible, String> {
     if pair.path == Some(PathType::Nvl) {
-        let rate = pair.rate.ok_or("the rate of its NVLinks is unknown")?;
+        let rate = nvlink_rate(topology, a, b, pair).ok_or("the rate of its NVLinks is unknown")?;
         let limit = count_of(pair.nvlinks, "NVLink");
         return match rate.basis {
             Basis::Assumed => Err("the generation of its NVLinks is unknown".to_owned()),
@@ -118,6 +118,42 @@ fn between_gpus(topology: &Topology, (a, b): (usize, usize), pair: Pair) -> Resu
     }
     let places = |id: NodeId| topology.devices().iter().position(|own| *own == id).unwrap_or_default();
     over_host(topology, (places(a), places(b)), pair)
+}
+
+/// Returns the rate of a pair's NVLinks: where their generation is unknown, by the models of both GPUs, if these are known.
+fn nvlink_rate(topology: &Topology, a: usize, b: usize, pair: Pair) -> Option<Rate> {
+    let by_model = |device: usize| {
+        let gpu = topology.gpus().nth(device)?;
+        let capability =
+            gpu.compute_capability.or_else(|| ComputeCapability::of_model(gpu.model.as_deref()?));
+        rates::nvlink_of(Some(capability?), None, pair.nvlinks).rate
+    };
+    match pair.rate {
+        Some(rate) if rate.basis == Basis::Assumed => {
+            let both = (by_model(a), by_model(b));
+            Some(both.0.filter(|own| Some(*own) == both.1).unwrap_or(rate))
+        }
+        rate => rate,
+    }
+}
+
+/// The most NVLinks that two GPUs have over a bridge, or of the first generation.
+const BRIDGED: u16 = 4;
+
+/// Returns the least rate that the NVLinks of two GPUs carry, whatever their generation is. `None`: it is known, or there are none.
+pub(crate) fn floor(topology: &Topology, subject: &Subject) -> Option<Possible> {
+    let Subject::Path { from, to } = *subject else { return None };
+    let gpus = topology.gpus().len();
+    let pair = (from < gpus && to < gpus).then(|| topology.pairs().pair(from, to))?;
+    let links = pair.nvlinks;
+    let is_open = pair.rate.is_some_and(|rate| rate.basis == Basis::Assumed);
+    if pair.path != Some(PathType::Nvl) || !is_open || links == 0 {
+        return None;
+    }
+    // Slower ones than those of the second generation are few.
+    let link = if links > BRIDGED { rates::nvlink(2, links) } else { rates::nvlink_rtx(links) };
+    let limit = format!("{} of the slowest kind", count_of(links, "NVLink"));
+    Some(Possible::new(link.rate?.bandwidth, nvlink_part(link.rate?, links), limit, NCCL))
 }
 
 /// Returns the rate of a path over PCIe and the CPUs.
@@ -198,12 +234,15 @@ fn roce_mtu(interface: Option<u32>) -> u32 {
 fn group(topology: &Topology, gpus: &[usize]) -> Result<Possible, String> {
     let rings = topology.rings(gpus).ok_or("the rings of its GPUs are unknown")?;
     let table = topology.pairs();
-    let pairs = || {
-        gpus.iter()
-            .flat_map(|a| gpus.iter().map(|b| table.pair(*a, *b)))
-            .filter(|pair| pair.path != Some(PathType::Loc))
+    let all = || gpus.iter().flat_map(|a| gpus.iter().map(|b| (*a, *b, table.pair(*a, *b))));
+    let pairs = || all().map(|(.., pair)| pair).filter(|pair| pair.path != Some(PathType::Loc));
+    // The rings were planned with the assumed rate, which may be the real one.
+    let is_open = |(a, b, pair): (usize, usize, Pair)| {
+        let assumed = pair.rate.filter(|rate| rate.basis == Basis::Assumed);
+        let known = nvlink_rate(topology, a, b, pair).filter(|rate| rate.basis != Basis::Assumed);
+        assumed.is_some_and(|rate| known.is_none_or(|known| known.bandwidth != rate.bandwidth))
     };
-    if pairs().any(|pair| pair.rate.is_some_and(|rate| rate.basis == Basis::Assumed)) {
+    if all().any(is_open) {
         return Err("the generation of some of its links is unknown".to_owned());
     }
     if pairs().any(|pair| pair.rate.is_some_and(|rate| rate.basis == Basis::Measured)) {

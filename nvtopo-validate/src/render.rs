@@ -117,7 +117,7 @@ impl Report {
             0 | 1 => String::new(),
             runs => format!("; {runs} runs, {} to {}", own.metric.show(low), own.metric.show(high)),
         };
-        format!("{}, {}: {}{spread}", own.program, own.subject.name(&self.topology), own.why)
+        format!("{}, {}: {}{spread}", own.program_name(), own.subject.name(&self.topology), own.why)
     }
 
     /// Returns the report as a JSON document: `format`, `version`, `summary`, `suspects` with the places of their figures,
@@ -148,6 +148,7 @@ impl Report {
     fn figure(&self, own: &Judged) -> Value {
         let mut value = json!({
             "program": own.program,
+            "test": own.test,
             "subject": own.subject.name(&self.topology),
             "metric": own.metric.word(),
             "unit": own.metric.unit(),
@@ -174,12 +175,12 @@ fn class(own: &Judged) -> String {
         Some(possible) if own.verdict == Verdict::Pass => {
             let limit = if possible.limit.starts_with("PCIe") { "PCIe" } else { &possible.limit };
             format!(
-                "{}, {limit}, {} reachable",
-                own.program,
+                "{}, {limit}, {} expected",
+                own.program_name(),
                 own.metric.show(possible.reachable.as_gb_per_s())
             )
         }
-        _ => format!("{}, {}", own.program, own.metric.word()),
+        _ => format!("{}, {}", own.program_name(), own.metric.word()),
     }
 }
 

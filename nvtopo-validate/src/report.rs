@@ -1,7 +1,9 @@
 //! [`Report`]: each figure beside what is possible and what its equals reach, with a verdict.
 
-use crate::figure::{Metric, Subject};
-use crate::possible::{Possible, possible};
+use crate::figure::{Metric, Subject, program_name};
+use crate::possible::{Possible, floor, possible};
+use crate::reading::collective;
+use crate::reading::sections::PEERS_OFF;
 use crate::results::{Failed, Results};
 use crate::spread::{median, range};
 use crate::suspects::{Suspect, find};
@@ -9,7 +11,7 @@ use nvtopo::Topology;
 use std::collections::BTreeMap;
 
 /// The fewest figures that are equals of each other: of three, two may be wrong.
-const EQUALS: usize = 4;
+pub(crate) const EQUALS: usize = 4;
 
 /// A figure above the wires' rate by more than this is of something else: drivers report up to 7 % more than is published.
 const ABOVE: f64 = 1.07;
@@ -43,6 +45,8 @@ impl Verdict {
 pub struct Judged {
     /// The program.
     pub program: &'static str,
+    /// The test of the program, where it has several for the same devices.
+    pub test: Option<&'static str>,
     /// The devices.
     pub subject: Subject,
     /// The quantity.
@@ -59,6 +63,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The reason, for people.
     pub why: String,
+    /// The class of its equals.
+    pub(crate) class: String,
 }
 
 /// The limits by which figures are judged.
@@ -95,22 +101,40 @@ impl Judge {
         self
     }
 
-    /// Judges results.
+    /// Sets the part by which a latency may be worse than the median of its equals.
+    #[must_use]
+    pub fn latency_tolerance(mut self, part: f64) -> Self {
+        self.latency_tolerance = part;
+        self
+    }
+
+    /// Judges results, each test by itself. Figures with peer access switched off are no measure of a link: the others of their
+    /// program have to reach them.
     pub fn report(&self, topology: &Topology, results: &Results) -> Report {
-        let mut groups: BTreeMap<(&'static str, Subject, Metric), Vec<f64>> = BTreeMap::new();
+        let mut groups: BTreeMap<(&'static str, Subject, Metric, Option<&'static str>), Vec<f64>> =
+            BTreeMap::new();
+        let mut detours: BTreeMap<(&'static str, Subject), Vec<f64>> = BTreeMap::new();
         for figure in &results.figures {
-            let key = (figure.program, figure.subject.clone(), figure.metric);
-            groups.entry(key).or_default().push(figure.value);
+            let (program, subject) = (figure.program, figure.subject.clone());
+            let values = if figure.test == Some(PEERS_OFF) {
+                detours.entry((program, subject)).or_default()
+            } else {
+                groups.entry((program, subject, figure.metric, figure.test)).or_default()
+            };
+            values.push(figure.value);
         }
         let mut judged = Vec::new();
         let mut classes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        let mut of_class = Vec::new();
-        for ((program, subject, metric), values) in groups {
+        for ((program, subject, metric, test), values) in groups {
             let value = median(&values).unwrap_or_default();
-            let rate = possible(topology, &subject);
-            let class = class(topology, program, &subject, metric, rate.as_ref().ok());
+            let rate = if collective::is_of_rings(topology, program, &subject) {
+                possible(topology, &subject)
+            } else {
+                Err("the graph has no rate of this collective".to_owned())
+            };
+            let program_of = program_name(program, test);
+            let class = class(topology, &program_of, &subject, metric, rate.as_ref().ok());
             classes.entry(class.clone()).or_default().push(value);
-            of_class.push(class);
             let (possible, why) = match rate {
                 _ if metric == Metric::Latency => (None, "the graph has no latencies".to_owned()),
                 Ok(possible) => (Some(possible), String::new()),
@@ -119,6 +143,7 @@ impl Judge {
             let verdict = Verdict::Unknown;
             judged.push(Judged {
                 program,
+                test,
                 subject,
                 metric,
                 values,
@@ -127,12 +152,14 @@ impl Judge {
                 equals: None,
                 verdict,
                 why,
+                class,
             });
         }
-        for (own, class) in judged.iter_mut().zip(of_class) {
-            let all = &classes[&class];
+        for own in &mut judged {
+            let all = &classes[&own.class];
             own.equals = median(all).filter(|_| all.len() >= EQUALS).map(|middle| (all.len(), middle));
-            self.judge(own);
+            let detour = detours.get(&(own.program, own.subject.clone())).and_then(|all| median(all));
+            self.judge(topology, own, detour);
         }
         let suspects = find(topology, &judged);
         Report {
@@ -144,7 +171,8 @@ impl Judge {
         }
     }
 
-    fn judge(&self, own: &mut Judged) {
+    /// Judges a figure. `detour` is that of the same devices through memory of the host.
+    fn judge(&self, topology: &Topology, own: &mut Judged, detour: Option<f64>) {
         let metric = own.metric;
         let value = metric.show(own.value);
         let is_group = matches!(own.subject, Subject::Group(_));
@@ -162,15 +190,33 @@ impl Judge {
             }
             let part = if reachable > 0.0 { own.value / reachable * 100.0 } else { 100.0 };
             own.why = format!(
-                "{value} of {} that {} can reach ({part:.0} %)",
+                "{value}; {} are expected of {} ({part:.0} %)",
                 metric.show(reachable),
                 possible.limit
             );
             own.verdict = Verdict::Pass;
             if own.value < reachable * (1.0 - self.tolerance) {
                 own.verdict = Verdict::Weak;
-                return;
             }
+        }
+        let floor = if own.possible.is_none() { floor(topology, &own.subject) } else { None };
+        if let Some(floor) = &floor {
+            let least = floor.reachable.as_gb_per_s();
+            if own.value < least * (1.0 - self.tolerance) {
+                own.verdict = Verdict::Weak;
+                own.why = format!("{value}; {} are the least of {}", metric.show(least), floor.limit);
+            }
+        }
+        if let Some(detour) = detour.filter(|detour| own.value < detour * (1.0 - self.tolerance)) {
+            own.verdict = Verdict::Weak;
+            own.why = format!(
+                "{value}, and {} through memory of the host, with peer access switched off: ACS or the IOMMU may send it \
+                 through the CPUs",
+                metric.show(detour)
+            );
+        }
+        if own.verdict == Verdict::Weak {
+            return;
         }
         let Some((count, middle)) = own.equals else {
             if own.possible.is_none() {
@@ -192,8 +238,11 @@ impl Judge {
                 metric.show(middle)
             );
         } else if own.possible.is_none() {
-            own.verdict = Verdict::Pass;
-            own.why = format!("{value}, as {count} equal ones with {}; {}", metric.show(middle), own.why);
+            let like = format!("{value}, as {count} equal ones with {}; {}", metric.show(middle), own.why);
+            // Links that are all slow are equal, too. The graph has no latencies, of which nothing else can be asked.
+            let is_enough = floor.is_some() || metric == Metric::Latency;
+            own.verdict = if is_enough { Verdict::Pass } else { Verdict::Unknown };
+            own.why = if is_enough { like } else { format!("{like}: all of them may be slow") };
         }
     }
 }
@@ -258,9 +307,26 @@ impl Report {
     pub fn count(&self, verdict: Verdict) -> usize {
         self.judged.iter().filter(|own| own.verdict == verdict).count()
     }
+
+    /// Returns the verdict on the machine: weak where a figure is, or a run has no result; unknown where more figures are than
+    /// `max_unknown`. Without that number any number may be.
+    pub fn verdict(&self, max_unknown: Option<usize>) -> Verdict {
+        if self.count(Verdict::Weak) > 0 || !self.failed.is_empty() {
+            Verdict::Weak
+        } else if max_unknown.is_some_and(|most| self.count(Verdict::Unknown) > most) {
+            Verdict::Unknown
+        } else {
+            Verdict::Pass
+        }
+    }
 }
 
 impl Judged {
+    /// Returns the name of the program and its test, such as `nvbandwidth write_ce`.
+    pub(crate) fn program_name(&self) -> String {
+        program_name(self.program, self.test)
+    }
+
     /// Returns the least and the greatest value of its runs.
     pub fn range(&self) -> (f64, f64) {
         range(&self.values).unwrap_or((self.value, self.value))

@@ -2,7 +2,7 @@
 
 use crate::support::{path, preset};
 use nvtopo::Topology;
-use nvtopo_validate::canary::{Advice, Canary, Record};
+use nvtopo_validate::canary::{Advice, Canary, RUNS, Record};
 use nvtopo_validate::{Figure, Metric, Results, Subject};
 
 fn record(topology: &Topology, values: &[f64]) -> Record {
@@ -33,6 +33,16 @@ fn a_loss_that_is_no_chance_is_rolled_back() {
     ] {
         let canary = compare(before, after);
         assert_eq!(canary.advice(), advice, "{before:?} {after:?} {}", canary.to_text(None));
+        let json: serde_json::Value = serde_json::from_str(&canary.to_json()).unwrap();
+        assert_eq!(json["advice"], advice.code());
+    }
+    assert_eq!(
+        [Advice::GoOn, Advice::Unclear, Advice::RollBack].map(Advice::code),
+        ["go-on", "unclear", "roll-back"]
+    );
+    // The number of runs is the least by which a loss can be told.
+    for (runs, advice) in [(RUNS - 1, Advice::Unclear), (RUNS, Advice::RollBack)] {
+        assert_eq!(compare(&vec![270.0; runs], &vec![200.0; runs]).advice(), advice);
     }
     let text = compare(&[270.0, 271.0, 272.0], &[200.0, 201.0, 202.0]).to_text(Some(200));
     assert!(text.starts_with("roll back (driver unknown; 1 figures compared)\n"), "{text}");
@@ -42,6 +52,23 @@ fn a_loss_that_is_no_chance_is_rolled_back() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn each_test_is_compared_with_itself() {
+    let dgx = preset("dgx-h100");
+    let of = |reads: f64| {
+        let mut results = Results::default();
+        for run in [0.0, 1.0, 2.0] {
+            results.add(path("nvbandwidth", 0, 1, 397.0 + run).test(Some("write_ce")));
+            results.add(path("nvbandwidth", 0, 1, reads + run).test(Some("read_ce")));
+        }
+        Record::new(&dgx, &results)
+    };
+    let before = Record::parse("canary.json", of(390.0).to_json().unwrap().as_bytes()).unwrap();
+    let canary = before.compare(&of(37.0), 0.05);
+    assert_eq!((canary.advice(), canary.compared, canary.reasons.len()), (Advice::RollBack, 2, 1));
+    assert!(canary.reasons[0].1.starts_with("nvbandwidth read_ce, GPU0 to GPU1: "), "{:?}", canary.reasons);
 }
 
 #[test]

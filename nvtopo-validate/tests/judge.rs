@@ -59,15 +59,20 @@ fn one_weak_pair_is_named() {
     assert_eq!(suspects(&report(|_, _| 276.0)), []);
     // Both directions of a pair, one of them, and all of a GPU.
     let pair = report(|a, b| if (a.min(b), a.max(b)) == (2, 5) { 180.0 } else { 276.0 });
-    assert_eq!(suspects(&pair), [("NVLink between GPU2 and GPU5", 2)]);
+    assert_eq!(suspects(&pair), [("path over NVSwitches between GPU2 and GPU5", 2)]);
     let one_way = report(|a, b| if (a, b) == (5, 2) { 180.0 } else { 276.0 });
-    assert_eq!(suspects(&one_way), [("NVLink from GPU5 to GPU2", 1)]);
+    assert_eq!(suspects(&one_way), [("path over NVSwitches from GPU5 to GPU2", 1)]);
     let gpu = report(|a, b| if a == 3 || b == 3 { 230.0 } else { 276.0 });
     assert_eq!(suspects(&gpu), [("NVLinks of GPU3", 14)]);
     // 230 GB/s are possible by the tolerance, so that the equals tell.
     assert!(gpu.judged().iter().any(|own| own.why.contains("17 % less than the 276 GB/s of 56 equal ones")));
+    // One direction of all links of a GPU.
+    let out = report(|a, _| if a == 3 { 200.0 } else { 276.0 });
+    assert_eq!(suspects(&out), [("NVLinks out of GPU3", 7)]);
+    let into = report(|_, b| if b == 3 { 200.0 } else { 276.0 });
+    assert_eq!(suspects(&into), [("NVLinks into GPU3", 7)]);
     let two = report(|a, b| if a == 3 || b == 3 || (a, b) == (0, 1) { 100.0 } else { 276.0 });
-    assert_eq!(suspects(&two), [("NVLinks of GPU3", 14), ("NVLink from GPU0 to GPU1", 1)]);
+    assert_eq!(suspects(&two), [("NVLinks of GPU3", 14), ("path over NVSwitches from GPU0 to GPU1", 1)]);
 }
 
 #[test]
@@ -118,6 +123,17 @@ fn a_port_is_named_by_the_pairs_that_cross_it() {
     // Latencies have no rate in the graph, and are compared with each other.
     results.figures[3].value = 3.1;
     let report = Judge::default().report(&dgx, &results);
+    let weak = |report: &Report| {
+        report
+            .judged()
+            .iter()
+            .filter(|own| own.metric == Metric::Latency && own.verdict == Verdict::Weak)
+            .count()
+    };
+    assert_eq!(
+        (weak(&report), weak(&Judge::default().latency_tolerance(0.7).report(&dgx, &results))),
+        (1, 0)
+    );
     let name = format!("port of {}", dgx.device_name(ports[1]));
     assert!(report.suspects().iter().any(|own| own.name == name), "{:?}", report.suspects());
 }

@@ -74,7 +74,8 @@ fn all_programs_measure_a_machine_and_the_weak_pair_is_named() {
     let limit = PlanOptions::default().limit(Some(28));
     let results = run(&programs, &dgx, &names[..2], &limit, &options(20.0));
     // 8 of the host and 20 pairs, each with two directions, and 28 pairs.
-    assert_eq!((results.figures.len(), results.failed.len()), (2 * 28 + 2 * 28, 0), "{:?}", results.failed);
+    // Each pair of the latter with and without peer access.
+    assert_eq!((results.figures.len(), results.failed.len()), (2 * 28 + 4 * 28, 0), "{:?}", results.failed);
     let few = PlanOptions::default().limit(Some(3));
     let others = run(&programs, &dgx, &names[2..], &few, &options(20.0));
     assert_eq!((others.figures.len(), others.failed.len()), (3 + 3 + 3 + 1, 0), "{:?}", others.failed);
@@ -95,7 +96,7 @@ fn all_programs_measure_a_machine_and_the_weak_pair_is_named() {
     let all = run(&programs, &dgx, &["nvbandwidth"], &PlanOptions::default(), &options(20.0));
     let report = Judge::default().report(&dgx, &all);
     let suspects: Vec<&str> = report.suspects().iter().map(|own| own.name.as_str()).collect();
-    assert_eq!(suspects, ["NVLink between GPU2 and GPU5"]);
+    assert_eq!(suspects, ["path over NVSwitches between GPU2 and GPU5"]);
     assert_eq!((report.count(Verdict::Pass), report.count(Verdict::Weak)), (16 + 54, 2));
 }
 
@@ -243,9 +244,21 @@ fn plans_name_what_they_leave_out() {
     let ports = nvtopo_validate::ports(&dgx).0.len();
     let one = (8 + 28) + 28 + 2 * ports * (ports - 1) + 1;
     assert_eq!(plan.jobs.len(), 2 * one);
-    let script = plan.to_script(&dgx);
+    let script = plan.to_script(&dgx, Duration::from_secs(120));
     // Each command once, the server's in the background.
-    assert_eq!(script.lines().filter(|line| line.starts_with('#')).count(), one);
+    assert_eq!(script.lines().filter(|line| line.starts_with('#')).count(), 2 + one);
+    let all = 2 * one;
+    assert!(
+        script.starts_with(&format!(
+            "# {all} runs, one after the other: nvbandwidth 36, p2pBandwidthLatencyTest 28, "
+        )),
+        "{script}"
+    );
+    let hours = (all * 2).div_ceil(60);
+    let times = format!(
+        "all_reduce_perf 1, 2 times each\n# nvtopo gives each 120 s: {hours} hours if all of them hang\n"
+    );
+    assert!(script.contains(&times), "{script}");
     assert!(
         script.contains("# GPU0 to GPU1\nenv CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0,1 numactl "),
         "{script}"

@@ -2,7 +2,9 @@
 
 use crate::support::{data, preset};
 use nvtopo::Topology;
-use nvtopo_validate::{Judge, Metric, Results, Subject, Verdict};
+use nvtopo_validate::{Judge, Metric, Report, Results, Subject, Verdict};
+use serde_json::json;
+use std::fmt::Write as _;
 
 fn read(topology: &Topology, text: &str) -> nvtopo::Result<Results> {
     let mut results = Results::default();
@@ -46,20 +48,23 @@ fn gpus_are_found_by_their_addresses() {
 
 #[test]
 fn eight_h800_are_judged_by_their_equals() {
-    let cells =
-        |row: usize| (0..8).map(|column| if row == column { "\tX" } else { "\tNV8" }).collect::<String>();
-    let rows: String = (0..8).map(|row| format!("GPU{row}{}\n", cells(row))).collect::<Vec<_>>().concat();
-    let names: String = (0..8).map(|gpu| format!("\tGPU{gpu}")).collect::<Vec<_>>().concat();
-    let h800 = Topology::parse("matrix", format!("{names}\n{rows}").as_bytes()).unwrap();
+    let h800 = alike(8, "NV8", None);
     let text = data("measured/h800-v0.2.txt");
     let report = Judge::default().report(&h800, &read(&h800, &text).unwrap());
-    // The generation of the links is unknown, so that nothing but the others is there to compare with.
-    assert_eq!((report.count(Verdict::Pass), report.count(Verdict::Weak)), (56 + 16, 0));
+    // The generation of the links is unknown, so that the others and the slowest kind are there to compare with; of PCIe of an
+    // unknown generation nothing is expected. Four tests between GPUs, four with the host.
+    assert_eq!(counts(&report), [4 * 56, 4 * 8, 0]);
     assert!(report.judged().iter().all(|own| own.possible.is_none() && own.equals.is_some()));
     let one_weak =
         text.replace("176.02", "158.40").replace("172.57    172.32       N/A", "152.57    172.32       N/A");
-    let report = Judge::default().report(&h800, &read(&h800, &one_weak).unwrap());
-    assert!(report.count(Verdict::Weak) <= 2, "{}", report.to_text(None, false));
+    // One cell of the reads and two of the writes, whatever the other kinds reach.
+    let report = judged(&h800, &one_weak);
+    assert_eq!(
+        (counts(&report), report.suspects().len()),
+        ([221, 32, 3], 3),
+        "{}",
+        report.to_text(None, false)
+    );
 }
 
 #[test]
@@ -133,4 +138,190 @@ fn no_damage_panics() {
             let _ = Results::default().read_saved(&dgx, "damaged", &bytes);
         }
     }
+}
+
+/// GPUs with one path to each other one, and their model where it is known.
+fn alike(gpus: usize, path: &str, model: Option<&str>) -> Topology {
+    let (mut models, mut names, mut rows) = (String::new(), String::new(), String::new());
+    for gpu in 0..gpus {
+        if let Some(model) = model {
+            writeln!(models, "GPU {gpu}: {model} (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})")
+                .unwrap();
+        }
+        write!(names, "\tGPU{gpu}").unwrap();
+        let cells: Vec<&str> = (0..gpus).map(|other| if gpu == other { "X" } else { path }).collect();
+        writeln!(rows, "GPU{gpu}\t{}", cells.join("\t")).unwrap();
+    }
+    Topology::parse("machine", format!("{models}{names}\n{rows}").as_bytes()).unwrap()
+}
+
+/// The matrix of eight GPUs with one figure.
+fn matrix(value: &str) -> String {
+    let mut text = " 0 1 2 3 4 5 6 7\n".to_owned();
+    for row in 0..8 {
+        let cells: Vec<&str> = (0..8).map(|column| if row == column { "N/A" } else { value }).collect();
+        writeln!(text, "{row} {}", cells.join(" ")).unwrap();
+    }
+    text + "\n"
+}
+
+fn judged(topology: &Topology, text: &str) -> Report {
+    Judge::default().report(topology, &read(topology, text).unwrap())
+}
+
+fn counts(report: &Report) -> [usize; 3] {
+    [Verdict::Pass, Verdict::Unknown, Verdict::Weak].map(|verdict| report.count(verdict))
+}
+
+fn tests(report: &Report, verdict: Verdict) -> Vec<&'static str> {
+    let mut tests: Vec<&str> =
+        report.judged().iter().filter(|own| own.verdict == verdict).filter_map(|own| own.test).collect();
+    tests.sort_unstable();
+    tests.dedup();
+    tests
+}
+
+#[test]
+fn links_that_are_all_slow_are_no_measure_of_each_other() {
+    // Made: the figures of copies through the host stand under the heading of peer access.
+    let off = data("validate/p2p-h100-peers-off.txt");
+    let on = off.replace("P2P=Disabled Bandwidth", "P2P=Enabled Bandwidth (P2P Writes)");
+    for (links, model, said) in [
+        ("NV18", Some("NVIDIA H100 80GB HBM3"), "; 360 GB/s are expected of 18 NVLinks"),
+        ("NV18", None, "; 360 GB/s are the least of 18 NVLinks of the slowest kind"),
+        ("NV4", None, "; 48.0 GB/s are the least of 4 NVLinks of the slowest kind"),
+    ] {
+        let report = judged(&alike(8, links, model), &on);
+        assert_eq!(counts(&report), [0, 0, 56], "{}", report.to_text(None, false));
+        assert!(report.judged()[0].why.ends_with(said) || report.judged()[0].why.contains(said));
+    }
+    // Blackwell's links are twice as fast as the least of their number: by the model, 400 GB/s fall short.
+    let fast = format!(
+        "Running device_to_device_memcpy_write_ce.\nmemcpy CE GPU(row) <- GPU(column) bandwidth (GB/s)\n{}",
+        matrix("400.0")
+    );
+    assert_eq!(counts(&judged(&alike(8, "NV18", None), &fast)), [56, 0, 0]);
+    assert_eq!(counts(&judged(&alike(8, "NV18", Some("NVIDIA B200")), &fast)), [0, 0, 56]);
+    // Of PCIe of an unknown generation nothing is expected.
+    let report = judged(&alike(8, "PHB", None), &on);
+    assert_eq!(counts(&report), [0, 56, 0]);
+    assert!(report.judged()[0].why.ends_with("all of them may be slow"), "{}", report.judged()[0].why);
+}
+
+#[test]
+fn peer_access_that_is_slower_than_none_falls_short() {
+    let topology = alike(6, "PHB", None);
+    let text = data("measured/p2p-6gpu-no-connectivity.txt");
+    let report = judged(&topology, &text);
+    assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([0, 0, 60], vec!["reads", "writes"]));
+    let why = &report.judged()[0].why;
+    assert!(why.starts_with("9.90 GB/s, and 20.1 GB/s through memory of the host"), "{why}");
+    // Without the matrix to compare with nobody knows.
+    let (_, without) = text.split_once("Unidirectional P2P=Enabled").unwrap();
+    let report = judged(&topology, &format!("Unidirectional P2P=Enabled{without}"));
+    assert_eq!(counts(&report), [0, 60, 0]);
+}
+
+#[test]
+fn each_kind_of_copy_is_judged_by_itself() {
+    let dgx = preset("dgx-h100");
+    // Made: reads crawl, and writes do not. Without the names of the tests the headings or the sums tell them.
+    let reads = format!("memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)\n{}", matrix("37.12"));
+    let writes = format!("memcpy CE GPU(row) <- GPU(column) bandwidth (GB/s)\n{}", matrix("397.48"));
+    let named = format!(
+        "Running device_to_device_memcpy_read_ce.\n{reads}\nRunning device_to_device_memcpy_write_ce.\n{writes}"
+    );
+    let summed = format!(
+        "{reads}SUM device_to_device_memcpy_read_ce 1\n\n{writes}SUM device_to_device_memcpy_write_ce 1\n"
+    );
+    for text in [named, summed, format!("{reads}{writes}"), format!("{writes}{reads}")] {
+        let report = judged(&dgx, &text);
+        assert_eq!(counts(&report), [56, 0, 56], "{text}");
+        assert_eq!(
+            (tests(&report, Verdict::Weak), tests(&report, Verdict::Pass)),
+            (vec!["read_ce"], vec!["write_ce"])
+        );
+        let suspects: Vec<&str> = report.suspects().iter().map(|own| own.name.as_str()).collect();
+        assert_eq!(suspects, ["no single link: all 56 figures of nvbandwidth read_ce"]);
+        assert!(
+            report
+                .to_text(Some(200), false)
+                .contains("nvbandwidth read_ce, GPU0 to GPU1: 37.1 GB/s; 360 GB/s are")
+        );
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        assert_eq!(json["figures"][0]["test"], "read_ce");
+    }
+    // Both directions at once are no copy of one, whatever their headings say: made.
+    let both = format!("Running device_to_device_bidirectional_memcpy_read_ce.\n{reads}\n{reads}\n");
+    let report = judged(&dgx, &format!("{both}Running device_to_device_memcpy_write_ce.\n{writes}"));
+    assert_eq!((counts(&report), tests(&report, Verdict::Pass)), ([56, 0, 0], vec!["write_ce"]));
+    let p2p = |kind: &str, value: &str| {
+        format!("Unidirectional P2P=Enabled Bandwidth (P2P {kind}) Matrix (GB/s)\n   D\\D{}", matrix(value))
+    };
+    let report = judged(&dgx, &(p2p("Writes", "376.12") + &p2p("Reads", "37.19")));
+    assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([56, 0, 56], vec!["reads"]));
+    // Copies with the host, as text and as JSON: those of the SM are slow as published, those of the copy engine are made.
+    let sm = data("validate/nvbandwidth-h2d-sm.txt");
+    let ce = "Running host_to_device_memcpy_ce.\nmemcpy CE CPU(row) -> GPU(column) bandwidth (GB/s)\n 0 1 2 3 4 5 6 7\n0 55 55 55 55 55 55 55 55\n\n";
+    for text in [format!("{ce}{sm}"), format!("{sm}\n{ce}")] {
+        let report = judged(&dgx, &text);
+        assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([16, 0, 8], vec!["sm"]));
+        let name = "no single link: all 8 figures of nvbandwidth sm from the host to GPUs";
+        assert_eq!(report.suspects().iter().map(|own| own.name.as_str()).collect::<Vec<_>>(), [name]);
+    }
+    let test = |name: &str, value: &str| {
+        json!({ "name": format!("device_to_device_memcpy_{name}"), "status": "Passed",
+            "bandwidth_matrix": [["N/A", value], [value, "N/A"]] })
+    };
+    let json =
+        json!({ "nvbandwidth": { "testcases": [test("write_sm", "390.0"), test("read_sm", "40.0")] } });
+    let report = judged(&dgx, &json.to_string());
+    assert_eq!((counts(&report), tests(&report, Verdict::Weak)), ([2, 0, 2], vec!["read_sm"]));
+}
+
+#[test]
+fn runs_in_one_text_are_judged_by_their_median() {
+    let text = data("validate/nvbandwidth-two-runs.txt");
+    let (first, second) = text.split_at(text.rfind("$ ./nvbandwidth").unwrap());
+    let pcie = alike(8, "SYS", None);
+    for text in [text.clone(), format!("{second}\n{first}")] {
+        let results = read(&pcie, &text).unwrap();
+        let mut values: Vec<f64> = results.figures.iter().map(|figure| figure.value).collect();
+        values.sort_by(f64::total_cmp);
+        assert_eq!(values, [16.5, 25.13]);
+        assert!((Judge::default().report(&pcie, &results).judged()[0].value - 20.815).abs() < 1e-9);
+    }
+    // Two runs of a matrix, the second of which names other GPUs: made.
+    let run = |address: &str, value: &str| {
+        format!(
+            "nvbandwidth Version: v0.8\nDevice 0: NVIDIA A100 ({address}:07:00)\nDevice 1: NVIDIA A100 ({address}:0f:00)\n\nRunning device_to_device_memcpy_write_ce.\nmemcpy CE GPU(row) <- GPU(column) bandwidth (GB/s)\n 0 1\n0 N/A {value}\n1 {value} N/A\n\n"
+        )
+    };
+    let dgx = preset("dgx-a100");
+    let twice = read(&dgx, &(run("00000000", "270.5") + &run("00000000", "250.5"))).unwrap();
+    assert_eq!(twice.figures.iter().map(|own| own.value).collect::<Vec<_>>(), [270.5, 270.5, 250.5, 250.5]);
+    let other = read(&dgx, &(run("00000000", "270.5") + &run("00000009", "1.5"))).unwrap();
+    assert_eq!(other.figures.iter().map(|own| own.value).collect::<Vec<_>>(), [270.5, 270.5]);
+    assert!(other.remarks.iter().any(|own| own.contains("does not have")), "{:?}", other.remarks);
+    // Another machine's GPU is the reason, and not that its test is of the host.
+    let error = read(&dgx, first).unwrap_err().to_string();
+    assert!(error.contains("devices that this machine does not have"), "{error}");
+}
+
+#[test]
+fn other_collectives_are_read_and_called_by_their_names() {
+    let dgx = preset("dgx-a100");
+    // Made: of operations without a reduction or a root older versions leave these cells empty.
+    let text = data("validate/all_reduce-4090.txt");
+    let program = |text: &str| read(&dgx, text).unwrap().figures[0].program;
+    assert_eq!(program(&text), "all_reduce_perf");
+    let bare = text.replace("     sum      -1", "").replace("18.", "10.");
+    let results = read(&dgx, &bare).unwrap();
+    assert_eq!((results.figures[0].program, results.figures[0].value), ("nccl-tests", 10.75));
+    let named = format!("# Collective test starting: alltoall_perf\n{bare}");
+    assert_eq!(program(&named), "alltoall_perf");
+    assert_eq!(program(&format!("$ ./build/all_gather_perf -b 1G -g 8\n{bare}")), "all_gather_perf");
+    // Without NVSwitches data of all to all takes other ways than rings.
+    let verdict = |topology: &Topology| judged(topology, &named).judged()[0].possible.is_some();
+    assert!(verdict(&dgx) && !verdict(&preset("dgx-1-v100")));
 }

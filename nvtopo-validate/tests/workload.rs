@@ -3,10 +3,10 @@
 use crate::support::{Programs, preset};
 use nvtopo::Topology;
 use nvtopo::apply::{Trust, current_cpus};
-use nvtopo_validate::RunOptions;
 use nvtopo_validate::workload::{
     Better, Comparison, Measure, Outcome, Placements, Poor, Slo, SloEntry, WorkloadOptions, compare,
 };
+use nvtopo_validate::{RunOptions, Verdict};
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -58,13 +58,13 @@ fn the_two_placements_alternate_and_the_better_one_is_told() {
     );
     assert_eq!(own.outcome(), Outcome::BestIsBetter);
     assert!((own.ratio().unwrap() - 205.5 / 105.5).abs() < 1e-9);
-    let text = own.to_text(None);
+    let text = own.to_text(None, &[]);
     assert!(
         text.contains("the best placement is 1.95 times as good as the poor one (1.93 to 1.97)"),
         "{text}"
     );
     let json: serde_json::Value = serde_json::from_str(&own.to_json(&[])).unwrap();
-    assert_eq!((json["outcome"].as_str(), json["better"].as_str()), (Some("best is better"), Some("higher")));
+    assert_eq!((json["outcome"].as_str(), json["better"].as_str()), (Some("best-is-better"), Some("higher")));
 }
 
 #[test]
@@ -170,10 +170,18 @@ fn thresholds_are_written_and_held() {
     let read = Slo::parse("slo.toml", &text).unwrap();
     assert_eq!((&read, read.workloads.len()), (&slo, 2));
     let own = read.find("./train \"a\"", 4, "{} img/s").unwrap();
-    assert_eq!(own.check(&good).unwrap(), Vec::<String>::new());
-    let slow = own.check(&values(&[150.0; 4], &[100.0; 4])).unwrap();
-    assert_eq!(slow.len(), 2, "{slow:?}");
-    assert!(slow[0].contains("instead of"));
+    let held = own.check(&good).unwrap();
+    assert_eq!((held.iter().filter(|own| own.is_met).count(), good.judge(&held)), (2, Verdict::Pass));
+    let told = good.to_text(None, &held);
+    assert!(told.contains("\nthreshold met: 201.5 img/s, at least 181.3\n"), "{told}");
+    let slow = values(&[150.0; 4], &[100.0; 4]);
+    let held = own.check(&slow).unwrap();
+    assert_eq!((held.iter().filter(|own| !own.is_met).count(), slow.judge(&held)), (2, Verdict::Weak));
+    assert!(slow.to_text(None, &held).contains("threshold not met: 150.0 img/s, at least 181.3"), "{held:?}");
+    // Runs that do not tell the placements apart tell whether a threshold is met.
+    let few = values(&[200.0], &[100.0]);
+    assert_eq!((few.judge(&[]), few.judge(&own.check(&few).unwrap())), (Verdict::Unknown, Verdict::Pass));
+    assert_eq!(values(&[1.0; 4], &[2.0, 2.1, 2.2, 2.3]).judge(&[]), Verdict::Weak);
     assert!(
         own.check(&Comparison::of(Measure::of("{} img/s", Better::Lower).unwrap(), vec![1.0], vec![1.0]))
             .is_err()

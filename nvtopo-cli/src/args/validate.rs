@@ -35,7 +35,7 @@ pub(crate) struct ValidateArgs {
     /// Print the commands, and run none. Programs need not be installed
     #[arg(long, visible_alias = "print")]
     pub(crate) dry_run: bool,
-    /// Part by which a bandwidth may stay below what data can reach over its links, such as 10% or 0.1
+    /// Part by which a bandwidth may stay below what is expected of its links, such as 10% or 0.1
     #[arg(long, value_name = "PART", default_value = "10%")]
     pub(crate) tolerance: Tolerance,
     /// Part by which a bandwidth may be below the median of equal ones

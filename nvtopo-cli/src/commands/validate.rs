@@ -11,11 +11,11 @@ use nvtopo::source::read_file;
 use nvtopo::source::read_text;
 use nvtopo::{CpuSet, Error, Result, Topology, save_file};
 use nvtopo_validate::benchmark::{BENCHMARKS, Benchmark, by_name};
-use nvtopo_validate::canary::{Advice, Record};
+use nvtopo_validate::canary::{self, Advice, Record};
 use nvtopo_validate::workload::{
-    Better, Measure, Outcome, Placements, Poor, Slo, SloEntry, WorkloadOptions, compare as run_both,
+    Better, Measure, Placements, Poor, Slo, SloEntry, WorkloadOptions, compare as run_both,
 };
-use nvtopo_validate::{Job, Judge, Plan, PlanOptions, Report, Results, RunOptions, Verdict, find};
+use nvtopo_validate::{Job, Judge, Plan, PlanOptions, Results, RunOptions, Verdict, find};
 use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,9 +27,6 @@ const SHORT: u8 = 1;
 const UNCLEAR: u8 = 3;
 /// Ended by an interrupt, as shells have it.
 const INTERRUPTED: u8 = 130;
-
-/// The number of runs of a canary: the fewest by which the test can tell two apart.
-const CANARY_RUNS: usize = 3;
 
 /// The text to print, and the exit code.
 pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
@@ -44,7 +41,7 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
         let plan = plan(args, &topology, &chosen(args, None)?, cpus_here(&topology, Scope::Affinity)?);
         tell(&plan);
         let text = match args.format {
-            ReportFormat::Text => plan.to_script(&topology),
+            ReportFormat::Text => plan.to_script(&topology, time_limit(args.time_limit)?),
             ReportFormat::Json => plan.to_json(&topology),
         };
         return Ok((text, crate::DONE));
@@ -86,15 +83,15 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
         remark(&format!("wrote {}", file.display()));
         return Ok((text, crate::DONE));
     }
-    Ok((text, code(args, &report)))
+    Ok((text, code(report.verdict(args.max_unknown))))
 }
 
-fn code(args: &ValidateArgs, report: &Report) -> u8 {
-    if report.count(Verdict::Weak) > 0 || !report.failed().is_empty() {
-        return SHORT;
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => crate::DONE,
+        Verdict::Weak => SHORT,
+        _ => UNCLEAR,
     }
-    let is_beyond = args.max_unknown.is_some_and(|most| report.count(Verdict::Unknown) > most);
-    if is_beyond { UNCLEAR } else { crate::DONE }
 }
 
 /// The benchmarks that were asked for: those of a record, where one is compared with, else all.
@@ -115,7 +112,7 @@ fn plan(args: &ValidateArgs, topology: &Topology, benchmarks: &[&Benchmark], cpu
         .visible(visible_here(topology, &variable))
         .allowed(cpus)
         .limit(args.limit.map(std::num::NonZero::get))
-        .runs(runs.unwrap_or(if args.canary.is_some() { CANARY_RUNS } else { 1 }));
+        .runs(runs.unwrap_or(if args.canary.is_some() { canary::RUNS } else { 1 }));
     Plan::new(topology, benchmarks, &options)
 }
 
@@ -171,12 +168,15 @@ fn trust(unknown: bool) -> Trust {
     if unknown { Trust::Unknown } else { Trust::ThisMachine }
 }
 
+fn time_limit(limit: SignedDuration) -> Result<Duration> {
+    limit.try_into().ok().filter(|limit: &Duration| !limit.is_zero()).ok_or_else(|| {
+        Error::wrong_use("a run that may take no time cannot end", "give a time as --time-limit 90s")
+    })
+}
+
 /// The options of runs, and the flag that an interrupt sets: programs in process groups of their own do not get it themselves.
 fn run_options(limit: SignedDuration, trust: Trust) -> Result<(Arc<AtomicBool>, RunOptions)> {
-    let limit: Duration =
-        limit.try_into().ok().filter(|limit: &Duration| !limit.is_zero()).ok_or_else(|| {
-            Error::wrong_use("a run that may take no time cannot end", "give a time as --time-limit 90s")
-        })?;
+    let limit = time_limit(limit)?;
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
@@ -276,30 +276,20 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(String, u8), Failure> {
     let compared = run_both(&topology, &placements, &args.command, &options, &mut progress);
     bar.end();
     let compared = compared.map_err(|error| interrupted(error, &stop))?;
-    let mut breaches = Vec::new();
+    let mut held = Vec::new();
     match (slo.clone(), &args.slo) {
         (Some(mut slo), Some(file)) if args.accept => {
             slo.accept(SloEntry::accept(&command, args.gpus, &compared, args.tolerance.as_f64())?);
             save_file(file, slo.to_toml()?.as_bytes())?;
             remark(&format!("wrote {}", file.display()));
         }
-        _ => breaches = entry.map_or(Ok(Vec::new()), |entry| entry.check(&compared))?,
+        _ => held = entry.map_or(Ok(Vec::new()), |entry| entry.check(&compared))?,
     }
     let text = match args.format {
-        ReportFormat::Text => {
-            let breaches = breaches.iter().map(|breach| format!("below the threshold: {breach}\n"));
-            compared.to_text(style().width) + &breaches.collect::<String>()
-        }
-        ReportFormat::Json => compared.to_json(&breaches),
+        ReportFormat::Text => compared.to_text(style().width, &held),
+        ReportFormat::Json => compared.to_json(&held),
     };
-    let code = match compared.outcome() {
-        _ if !breaches.is_empty() => SHORT,
-        _ if entry.is_some() && !args.accept => crate::DONE,
-        Outcome::BestIsBetter => crate::DONE,
-        Outcome::PoorIsBetter => SHORT,
-        _ => UNCLEAR,
-    };
-    Ok((text, code))
+    Ok((text, code(compared.judge(&held))))
 }
 
 fn better(word: BetterWhat) -> Better {

@@ -1,7 +1,5 @@
-//! The make of CPUs by the name of their model, and the compute capability of GPUs by theirs, for sources that tell names
-//! only.
+//! The make of CPUs by the name of their model, for sources that tell names only.
 
-use crate::ids::ComputeCapability;
 use crate::model::{CpuMake, NodeKind, Topology};
 
 /// Returns the make of a machine's CPUs: as a source states it, else by the name of their model.
@@ -70,31 +68,6 @@ pub(super) fn cpu(name: &str) -> Option<CpuMake> {
     Some(make("x86_64", Some("GenuineIntel"), Some((6, model))))
 }
 
-/// Words of the names of GPUs, each with the compute capability.
-///
-/// Source: NVIDIA, "CUDA GPUs" (compute capability of each product).
-const CAPABILITIES: &[(&[&str], (u16, u16))] = &[
-    (&["GB300", "B300"], (10, 3)),
-    (&["GB200", "B200", "B100"], (10, 0)),
-    (&["GB10"], (12, 1)),
-    (&["Blackwell", "5090", "5080"], (12, 0)),
-    (&["GH200", "H100", "H200", "H800", "H20"], (9, 0)),
-    (&["L4", "L40", "L40S", "Ada", "4090", "4080"], (8, 9)),
-    (&["A100", "A100X", "A800", "A30"], (8, 0)),
-    (&["A40", "A10", "A10G", "A16", "A2", "A6000", "A5000", "A4000", "3090", "3080"], (8, 6)),
-    (&["T4", "2080"], (7, 5)),
-    (&["V100", "V100S"], (7, 0)),
-    (&["P100"], (6, 0)),
-    (&["P40", "P4"], (6, 1)),
-];
-
-/// Returns the compute capability of a GPU by the name of its model.
-pub(super) fn gpu(name: &str) -> Option<ComputeCapability> {
-    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let found = CAPABILITIES.iter().find(|(names, _)| names.iter().any(|name| words.contains(name)));
-    found.map(|(_, (major, minor))| ComputeCapability { major: *major, minor: *minor })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,16 +88,6 @@ mod tests {
             ("Loongson", None),
         ] {
             assert_eq!(of(name), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_preset_has_a_capability() {
-        for preset in crate::source::PRESETS {
-            let topology = crate::Topology::preset(preset.name).unwrap();
-            for gpu in topology.gpus() {
-                assert!(super::gpu(gpu.model.as_deref().unwrap()).is_some(), "{:?}", gpu.model);
-            }
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::figure::{Figure, Subject};
 use crate::plan::{Job, Targets};
 use crate::reading::{copies, host_copies};
 use nvtopo::{Result, Topology};
+use std::collections::BTreeSet;
 
-/// The tests of `nvbandwidth` between two GPUs: writes by the copy engine, which each direction has a row of.
-const BETWEEN: &str = "device_to_device_memcpy_write_ce";
+/// The tests of `nvbandwidth` between two GPUs: writes and reads by the copy engine, of which each direction has a row.
+const BETWEEN: [&str; 2] = ["device_to_device_memcpy_write_ce", "device_to_device_memcpy_read_ce"];
 
 pub(super) fn nvbandwidth(targets: &Targets<'_>) -> Vec<Job> {
     let program = "nvbandwidth";
@@ -19,7 +20,7 @@ pub(super) fn nvbandwidth(targets: &Targets<'_>) -> Vec<Job> {
             program,
             Subject::Path { from: a, to: b },
             &[a, b],
-            &["--disableAffinity", "--testcase", BETWEEN],
+            &["--disableAffinity", "--testcase", BETWEEN[0], BETWEEN[1]],
         )
     });
     let host = targets.gpus.iter().map(|gpu| {
@@ -40,7 +41,7 @@ pub(super) fn p2p_test(targets: &Targets<'_>) -> Vec<Job> {
 pub(super) fn read(topology: &Topology, job: &Job, text: &str) -> Result<Vec<Figure>> {
     let to_host = matches!(job.subject, Subject::ToGpu(_));
     let mut figures = if to_host {
-        host_copies::read(topology, Some(&job.gpus), text)?
+        host_copies::read(topology, Some(&job.gpus), text)?.figures
     } else {
         copies::read(topology, Some(&job.gpus), job.program, text.as_bytes())?.figures
     };
@@ -49,7 +50,8 @@ pub(super) fn read(topology: &Topology, job: &Job, text: &str) -> Result<Vec<Fig
     }
     let wanted = |subject: &Subject| subject.devices().iter().all(|device| job.gpus.contains(device));
     figures.retain(|figure| wanted(&figure.subject));
-    if figures.len() < 2 {
+    let directions: BTreeSet<&Subject> = figures.iter().map(|figure| &figure.subject).collect();
+    if directions.len() < 2 {
         let text = "the output does not hold both directions";
         return Err(nvtopo::Error::input(text).help("run the command by hand, and look at what it prints"));
     }

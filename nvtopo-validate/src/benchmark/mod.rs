@@ -14,6 +14,7 @@ use nvtopo::{Error, Result, Topology};
 pub(crate) use rdma::TCP_PORT;
 
 /// A microbenchmark.
+#[non_exhaustive]
 pub struct Benchmark {
     /// The name of the program, as it is found through `PATH`.
     pub program: &'static str,

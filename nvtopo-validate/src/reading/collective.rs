@@ -3,7 +3,72 @@
 //! Source of the columns: nccl-tests, `src/util.cu`; older versions call `#wrong` `error`, and lack `root`.
 
 use crate::figure::Subject;
-use nvtopo::{Error, Result, Topology};
+use nvtopo::{Error, PathType, Result, Topology};
+
+/// The programs of nccl-tests, and whether rings of the group are what limits their bus bandwidth.
+///
+/// Source: nccl-tests, `doc/PERFORMANCE.md`.
+const PROGRAMS: [(&str, bool); 10] = [
+    ("all_reduce_perf", true),
+    ("all_gather_perf", true),
+    ("reduce_scatter_perf", true),
+    ("broadcast_perf", true),
+    ("reduce_perf", true),
+    ("alltoall_perf", false),
+    ("sendrecv_perf", false),
+    ("gather_perf", false),
+    ("scatter_perf", false),
+    ("hypercube_perf", false),
+];
+
+/// The name of a program of nccl-tests whose output does not tell which.
+const UNNAMED: &str = "nccl-tests";
+
+/// Returns the program of an output: as it names it, in its heading (since 2.17) or in the command above it. An all-reduce is also
+/// told by its figures: no other operation moves more over the bus than its data, which needs three GPUs to show.
+pub(crate) fn program(text: &str) -> &'static str {
+    let is_word = |line: &str, name: &str| {
+        line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name)
+    };
+    let named = |(name, _): &&(&str, bool)| text.lines().any(|line| is_word(line, name));
+    match PROGRAMS.iter().find(named) {
+        Some((name, _)) => name,
+        None if moves_more(text) => PROGRAMS[0].0,
+        None => UNNAMED,
+    }
+}
+
+/// Returns whether a row has more bandwidth of the bus than of the algorithm.
+fn moves_more(text: &str) -> bool {
+    let mut places = None;
+    text.lines().any(|line| {
+        let words: Vec<&str> = line.trim().trim_start_matches('#').split_whitespace().collect();
+        let from_end = |name: &str| words.iter().rev().position(|word| *word == name);
+        if let (Some(own), Some(bus)) = (from_end("algbw"), from_end("busbw")) {
+            places = Some((own, bus));
+            return false;
+        }
+        let cell = |at: usize| words.iter().rev().nth(at)?.parse::<f64>().ok();
+        let values = places.and_then(|(own, bus)| Some((cell(own)?, cell(bus)?)));
+        values.is_some_and(|(own, bus)| own > 1.0 && bus > own * 1.05)
+    })
+}
+
+/// Returns whether rings limit a program: of a collective that may not run in them, only where each two GPUs have the same NVLinks,
+/// so that no way is better than another.
+pub(crate) fn is_of_rings(topology: &Topology, program: &str, subject: &Subject) -> bool {
+    let Subject::Group(gpus) = subject else { return true };
+    if PROGRAMS.iter().any(|(name, rings)| *name == program && *rings) {
+        return true;
+    }
+    let table = topology.pairs();
+    let mut pairs = gpus.iter().flat_map(|a| gpus.iter().filter(move |b| a < *b).map(|b| table.pair(*a, *b)));
+    let first = pairs.next();
+    first.is_some_and(|first| {
+        first.path == Some(PathType::Nvl)
+            && pairs.all(|own| (own.path, own.nvlinks) == (first.path, first.nvlinks))
+    })
+}
 
 /// Reads the greatest bus bandwidth of all sizes, in GB/s.
 ///
@@ -23,12 +88,14 @@ pub(crate) fn bus_bandwidth(text: &str) -> Result<f64> {
             )
             .at(number + 1, 1));
         }
-        let is_row =
-            words.len() == header.len() && words.first().is_some_and(|word| word.parse::<u64>().is_ok());
+        // Of operations without a reduction or a root, some versions leave these cells empty: rows are counted from the end.
+        let figures = header.iter().position(|word| *word == "time").map_or(0, |time| header.len() - time);
+        let is_row = (figures + 1..=header.len()).contains(&words.len())
+            && words.first().is_some_and(|word| word.parse::<u64>().is_ok());
         if line.trim_start().starts_with('#') || !is_row {
             continue;
         }
-        for (name, cell) in header.iter().zip(words) {
+        for (name, cell) in header.iter().rev().zip(words.into_iter().rev()) {
             if *name == "#wrong" && cell.parse::<f64>().is_ok_and(|wrong| wrong > 0.0) {
                 return Err(
                     Error::input(format!("the collective returned {cell} wrong values")).at(number + 1, 1)

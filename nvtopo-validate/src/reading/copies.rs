@@ -1,8 +1,12 @@
 //! Measurements that the core reads: copies between two GPUs, and the rates of ports.
 
+use super::sections;
 use crate::figure::{Figure, Metric, Subject};
 use nvtopo::model::{Gpu, Nic, NodeKind, NoteKind};
 use nvtopo::{Error, Result, Topology};
+
+/// The end of the remark on figures of other machines.
+pub(crate) const STRANGE: &str = "are of devices that this machine does not have";
 
 /// Figures, and remarks on how they were read.
 #[derive(Default)]
@@ -20,21 +24,42 @@ pub(crate) fn read(
     text: &[u8],
 ) -> Result<Copies> {
     let measured = Topology::parse(name, text)?;
-    let program = program(&String::from_utf8_lossy(text));
-    let place = |id| match &measured.node(id).kind {
-        NodeKind::Gpu(gpu) => gpu_place(topology, visible, gpu),
-        NodeKind::Nic(nic) => nic_place(topology, nic),
-        _ => None,
-    };
+    let decoded = String::from_utf8_lossy(text);
+    let program = program(&decoded);
     let mut found = Copies::default();
     let mut strangers = 0;
-    for own in measured.measurements() {
-        let (Some(from), Some(to)) = (place(own.from), place(own.to)) else {
-            strangers += 1;
-            continue;
+    let mut add = |measured: &Topology, test: Option<&'static str>| {
+        let place = |id| match &measured.node(id).kind {
+            NodeKind::Gpu(gpu) => gpu_place(topology, visible, gpu),
+            NodeKind::Nic(nic) => nic_place(topology, nic),
+            _ => None,
         };
-        let subject = Subject::Path { from, to };
-        found.figures.push(Figure::new(program, subject, Metric::Bandwidth, own.bandwidth.as_gb_per_s()));
+        for own in measured.measurements() {
+            let (Some(from), Some(to)) = (place(own.from), place(own.to)) else {
+                strangers += 1;
+                continue;
+            };
+            let figure = Figure::new(
+                program,
+                Subject::Path { from, to },
+                Metric::Bandwidth,
+                own.bandwidth.as_gb_per_s(),
+            );
+            found.figures.push(figure.test(test));
+        }
+    };
+    let sections = sections::split(&decoded);
+    for own in &sections {
+        // One without a figure, such as a test that was waived, is told of by the notes on the whole.
+        if let Ok(measured) = Topology::parse(name, own.text.as_bytes()) {
+            add(&measured, own.test);
+        }
+    }
+    if sections.is_empty() {
+        add(&measured, None);
+    }
+    if sections.len() >= sections::MOST_TESTS {
+        found.remarks.push(format!("the first {} tests of {name} are read", sections::MOST_TESTS));
     }
     for nic in measured.nics() {
         let Some(rate) = nic.measured else { continue };
@@ -51,9 +76,7 @@ pub(crate) fn read(
         }
     }
     if strangers > 0 {
-        found
-            .remarks
-            .push(format!("{strangers} of its figures are of devices that this machine does not have"));
+        found.remarks.push(format!("{strangers} of its figures {STRANGE}"));
     }
     let conflicts = measured.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
     found.remarks.extend(conflicts.map(ToString::to_string));

@@ -1,5 +1,6 @@
 //! Copies between memory of the host and each GPU, as `nvbandwidth` prints them, as text and as JSON.
 
+use super::copies::{Copies, STRANGE};
 use crate::figure::{Figure, Metric, Subject};
 use nvtopo::{Error, PciAddress, Result, Topology};
 use serde_json::Value;
@@ -7,44 +8,55 @@ use std::collections::BTreeMap;
 
 const PROGRAM: &str = "nvbandwidth";
 
-/// The names of the tests, and whether their data goes to the GPU.
-const TESTS: [(&str, bool); 4] = [
-    ("host_to_device_memcpy_ce", true),
-    ("host_to_device_memcpy_sm", true),
-    ("device_to_host_memcpy_ce", false),
-    ("device_to_host_memcpy_sm", false),
+/// The names of the tests, in full and in short, and whether their data goes to the GPU.
+const TESTS: [(&str, &str, bool); 4] = [
+    ("host_to_device_memcpy_ce", "ce", true),
+    ("host_to_device_memcpy_sm", "sm", true),
+    ("device_to_host_memcpy_ce", "ce", false),
+    ("device_to_host_memcpy_sm", "sm", false),
 ];
+
+/// A test: its short name, and whether its data goes to the GPU.
+type Test = (&'static str, bool);
 
 /// Reads the rows of the tests with one direction. `visible` as for [`copies::read`](super::copies::read).
 ///
 /// Errors where there is none, with what the program says of it.
-pub(crate) fn read(topology: &Topology, visible: Option<&[usize]>, text: &str) -> Result<Vec<Figure>> {
-    let mut reader =
-        Reader { topology, visible, addresses: BTreeMap::new(), best: BTreeMap::new(), why: None };
+pub(crate) fn read(topology: &Topology, visible: Option<&[usize]>, text: &str) -> Result<Copies> {
+    let mut reader = Reader {
+        topology,
+        visible,
+        addresses: BTreeMap::new(),
+        figures: Vec::new(),
+        strangers: 0,
+        why: None,
+    };
     if text.trim_start().starts_with('{') {
         reader.json(text)?;
     } else {
         reader.text(text);
     }
-    if reader.best.is_empty() {
+    let strange = format!("{} of its copies with the host {STRANGE}", reader.strangers);
+    if reader.figures.is_empty() && reader.strangers > 0 {
+        return Err(Error::input(strange).help("give --from the machine that it was measured on"));
+    }
+    if reader.figures.is_empty() {
         let why = reader.why.map_or(String::new(), |why| format!(": {why}"));
         return Err(Error::input(format!(
             "no copy between the host and a GPU is in the output of {PROGRAM}{why}"
         )));
     }
-    let figure = |((gpu, to_gpu), value)| {
-        let subject = if to_gpu { Subject::ToGpu(gpu) } else { Subject::FromGpu(gpu) };
-        Figure::new(PROGRAM, subject, Metric::Bandwidth, value)
-    };
-    Ok(reader.best.into_iter().map(figure).collect())
+    let remarks = if reader.strangers > 0 { vec![strange] } else { Vec::new() };
+    Ok(Copies { figures: reader.figures, remarks })
 }
 
 struct Reader<'a> {
     topology: &'a Topology,
     visible: Option<&'a [usize]>,
     addresses: BTreeMap<usize, PciAddress>,
-    /// The greatest figure of each GPU and direction.
-    best: BTreeMap<(usize, bool), f64>,
+    figures: Vec<Figure>,
+    /// The number of figures of GPUs that the machine does not have.
+    strangers: usize,
     /// The line that says why a test has no result.
     why: Option<String>,
 }
@@ -55,7 +67,7 @@ impl Reader<'_> {
         for line in text.lines().map(str::trim) {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let Some(name) = line.strip_prefix("Running ") {
-                (running, columns) = (to_gpu(name.trim_end_matches('.')), Vec::new());
+                (running, columns) = (test(name.trim_end_matches('.')), Vec::new());
             } else if let Some(rest) = line.strip_prefix("Device ") {
                 self.device(rest);
             } else if ["Waiving ", "Waived", "Error", "ERROR", "Not Found", "NVML_ERROR", "["]
@@ -63,14 +75,14 @@ impl Reader<'_> {
                 .any(|word| line.starts_with(word))
             {
                 self.why.get_or_insert_with(|| line.to_owned());
-            } else if let (Some(to_gpu), [first, rest @ ..]) = (running, &words[..]) {
+            } else if let (Some(test), [first, rest @ ..]) = (running, &words[..]) {
                 let numbers: Option<Vec<usize>> = words.iter().map(|word| word.parse().ok()).collect();
                 match numbers {
                     Some(numbers) if columns.is_empty() => columns = numbers,
                     // The only row is that of the CPU.
                     _ if *first == "0" && rest.len() == columns.len() && !rest.is_empty() => {
                         for (column, cell) in columns.iter().zip(rest) {
-                            self.add(*column, to_gpu, cell);
+                            self.add(*column, test, cell);
                         }
                         running = None;
                     }
@@ -88,9 +100,9 @@ impl Reader<'_> {
             self.device(device);
         }
         for test in run["testcases"].as_array().into_iter().flatten() {
-            let Some(to_gpu) = test["name"].as_str().and_then(to_gpu) else { continue };
+            let Some(own) = test["name"].as_str().and_then(self::test) else { continue };
             for (column, cell) in test["bandwidth_matrix"][0].as_array().into_iter().flatten().enumerate() {
-                self.add(column, to_gpu, cell.as_str().unwrap_or_default());
+                self.add(column, own, cell.as_str().unwrap_or_default());
             }
         }
         Ok(())
@@ -106,11 +118,16 @@ impl Reader<'_> {
         }
     }
 
-    fn add(&mut self, column: usize, to_gpu: bool, cell: &str) {
+    fn add(&mut self, column: usize, (test, to_gpu): Test, cell: &str) {
         let value = cell.parse::<f64>().ok().filter(|value| (0.0..1e6).contains(value));
-        let (Some(value), Some(gpu)) = (value, self.gpu(column)) else { return };
-        let best = self.best.entry((gpu, to_gpu)).or_insert(value);
-        *best = best.max(value);
+        match (value, self.gpu(column)) {
+            (Some(value), Some(gpu)) => {
+                let subject = if to_gpu { Subject::ToGpu(gpu) } else { Subject::FromGpu(gpu) };
+                self.figures.push(Figure::new(PROGRAM, subject, Metric::Bandwidth, value).test(Some(test)));
+            }
+            (Some(_), None) => self.strangers += 1,
+            (None, _) => {}
+        }
     }
 
     fn gpu(&self, column: usize) -> Option<usize> {
@@ -125,6 +142,6 @@ impl Reader<'_> {
     }
 }
 
-fn to_gpu(test: &str) -> Option<bool> {
-    TESTS.iter().find(|(name, _)| *name == test).map(|(_, to_gpu)| *to_gpu)
+fn test(name: &str) -> Option<Test> {
+    TESTS.iter().find(|(own, ..)| *own == name).map(|(_, short, to_gpu)| (*short, *to_gpu))
 }

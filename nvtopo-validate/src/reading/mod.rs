@@ -5,3 +5,4 @@ pub(crate) mod collective;
 pub(crate) mod copies;
 pub(crate) mod host_copies;
 pub(crate) mod latency;
+pub(crate) mod sections;

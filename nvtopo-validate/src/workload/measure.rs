@@ -83,6 +83,12 @@ impl Measure {
         self.pattern.as_ref().map_or("seconds", |pattern| &pattern.text)
     }
 
+    /// Writes a value with the words around it, which hold its unit.
+    pub(crate) fn show_in_full(&self, value: f64) -> String {
+        let own = self.show(value);
+        self.pattern.as_ref().map_or(own.clone(), |pattern| pattern.text.replacen("{}", &own, 1))
+    }
+
     /// Writes a value, with the unit of a time.
     pub(crate) fn show(&self, value: f64) -> String {
         let unit = if self.pattern.is_some() { "" } else { " s" };

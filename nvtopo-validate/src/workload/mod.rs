@@ -9,10 +9,11 @@ mod slo;
 
 pub use measure::{Better, Measure};
 pub use placements::{Placements, Poor};
-pub use slo::{Slo, SloEntry};
+pub use slo::{Held, Slo, SloEntry};
 
 use crate::plan::Step;
 use crate::render::add;
+use crate::report::Verdict;
 use crate::run::{Output, RunOptions, run_once, stopped};
 use crate::spread::{chance, median, range};
 use nvtopo::{Error, Result, Topology};
@@ -156,6 +157,17 @@ pub enum Outcome {
     Unclear,
 }
 
+impl Outcome {
+    /// The word in documents.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BestIsBetter => "best-is-better",
+            Self::PoorIsBetter => "poor-is-better",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
 impl Comparison {
     /// Creates a comparison of values that were measured elsewhere.
     pub fn of(measure: Measure, best: Vec<f64>, poor: Vec<f64>) -> Self {
@@ -198,6 +210,17 @@ impl Comparison {
         }
     }
 
+    /// Returns the verdict: by the thresholds alone, where some were held against it, else by the outcome.
+    pub fn judge(&self, held: &[Held]) -> Verdict {
+        match self.outcome() {
+            _ if held.iter().any(|own| !own.is_met) => Verdict::Weak,
+            _ if !held.is_empty() => Verdict::Pass,
+            Outcome::BestIsBetter => Verdict::Pass,
+            Outcome::PoorIsBetter => Verdict::Weak,
+            Outcome::Unclear => Verdict::Unknown,
+        }
+    }
+
     /// Returns the verdict in a sentence.
     pub fn verdict(&self) -> String {
         let ratio = match (self.ratio(), self.ratios()) {
@@ -219,8 +242,8 @@ impl Comparison {
         }
     }
 
-    /// Returns the comparison for people. `width` in columns; 100 without it.
-    pub fn to_text(&self, width: Option<usize>) -> String {
+    /// Returns the comparison for people, with the thresholds that were held against it. `width` in columns; 100 without it.
+    pub fn to_text(&self, width: Option<usize>, held: &[Held]) -> String {
         let width = width.unwrap_or(100).max(40);
         let mut text = String::new();
         for (name, placement, values) in
@@ -230,7 +253,7 @@ impl Comparison {
             let show = |value: f64| self.measure.show(value);
             let line = format!(
                 "{name}  {}  ({} to {}; {} runs)  {placement}",
-                show(middle),
+                self.measure.show_in_full(middle),
                 show(low),
                 show(high),
                 values.len()
@@ -238,26 +261,29 @@ impl Comparison {
             add(&mut text, "", &line, width);
         }
         add(&mut text, "", &self.verdict(), width);
+        for own in held {
+            let word = if own.is_met { "met" } else { "not met" };
+            add(&mut text, "", &format!("threshold {word}: {}", own.text), width);
+        }
         for remark in &self.remarks {
             add(&mut text, "note: ", remark, width);
         }
         text
     }
 
-    /// Returns the comparison as a JSON document: `placements` with names and values, `measure`, `ratio`, `outcome`, `verdict`.
-    pub fn to_json(&self, breaches: &[String]) -> String {
+    /// Returns the comparison as a JSON document: `best` and `poor` with their names and values, `measure`, `ratio`, `outcome`,
+    /// `verdict`, and the `thresholds`.
+    pub fn to_json(&self, held: &[Held]) -> String {
         let placement = |name: &str, values: &[f64]| json!({ "placement": name, "values": values, "median": median(values) });
-        let outcome = match self.outcome() {
-            Outcome::BestIsBetter => "best is better",
-            Outcome::PoorIsBetter => "poor is better",
-            Outcome::Unclear => "unclear",
-        };
+        let thresholds: Vec<_> =
+            held.iter().map(|own| json!({ "met": own.is_met, "text": own.text })).collect();
         let document = json!({
             "format": "nvtopo-comparison", "version": 1, "measure": self.measure.name(),
             "better": self.measure.better.word(),
             "best": placement(&self.names[0], &self.best), "poor": placement(&self.names[1], &self.poor),
             "ratio": self.ratio(), "ratios": self.ratios().map(|(low, high)| [low, high]),
-            "outcome": outcome, "verdict": self.verdict(), "breaches": breaches, "remarks": self.remarks,
+            "outcome": self.outcome().code(), "verdict": self.verdict(), "thresholds": thresholds,
+            "remarks": self.remarks,
         });
         format!("{document:#}\n")
     }

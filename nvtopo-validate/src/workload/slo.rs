@@ -48,6 +48,16 @@ pub struct SloEntry {
     pub least_ratio: Option<f64>,
 }
 
+/// A threshold that was held against a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// True where the comparison meets it.
+    pub is_met: bool,
+    /// The figure and the threshold, for people.
+    pub text: String,
+}
+
 impl SloEntry {
     /// Creates the threshold that a comparison meets, with a tolerance; with a least ratio where the runs tell the two apart.
     ///
@@ -70,10 +80,10 @@ impl SloEntry {
         })
     }
 
-    /// Returns the thresholds that a comparison does not meet, for people. Empty: it meets all.
+    /// Holds the thresholds against a comparison.
     ///
     /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) where the threshold is of the other direction.
-    pub fn check(&self, comparison: &Comparison) -> Result<Vec<String>> {
+    pub fn check(&self, comparison: &Comparison) -> Result<Vec<Held>> {
         let measure = &comparison.measure;
         if measure.better.word() != self.better {
             let (own, run) = (&self.better, measure.better.word());
@@ -83,30 +93,22 @@ impl SloEntry {
             ))
             .help(format!("add --better {own}")));
         }
-        let mut breaches = Vec::new();
+        let mut held = Vec::new();
         if let Some(middle) = median(&comparison.best) {
-            let is_met = match measure.better {
-                Better::Lower => middle <= self.limit,
-                Better::Higher => middle >= self.limit,
+            let (is_met, side) = match measure.better {
+                Better::Lower => (middle <= self.limit, "most"),
+                Better::Higher => (middle >= self.limit, "least"),
             };
-            if !is_met {
-                breaches.push(format!(
-                    "{} instead of {} or better",
-                    measure.show(middle),
-                    measure.show(self.limit)
-                ));
-            }
+            let (middle, limit) = (measure.show_in_full(middle), measure.show(self.limit));
+            held.push(Held { is_met, text: format!("{middle}, at {side} {limit}") });
         }
         if let Some(least) = self.least_ratio {
-            match comparison.ratio() {
-                Some(ratio) if ratio >= least => {}
-                Some(ratio) => breaches.push(format!(
-                    "the best placement is {ratio:.2} times as good as the poor one, not {least:.2}"
-                )),
-                None => breaches.push("the ratio of the placements is unknown".to_owned()),
-            }
+            let ratio = comparison.ratio();
+            let own = ratio.map_or_else(|| "an unknown number of".to_owned(), |ratio| format!("{ratio:.2}"));
+            let text = format!("{own} times as good as the poor placement, at least {least:.2}");
+            held.push(Held { is_met: ratio.is_some_and(|ratio| ratio >= least), text });
         }
-        Ok(breaches)
+        Ok(held)
     }
 }
 

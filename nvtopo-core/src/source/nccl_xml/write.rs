@@ -17,7 +17,7 @@ use super::nvlink::{NVLINKS, UNKNOWN};
 use super::read::LANES;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
-use crate::ids::PciAddress;
+use crate::ids::{ComputeCapability, PciAddress};
 use crate::model::{
     Basis, CpuMake, Gpu, Link, LinkKind, Nic, NodeId, NodeKind, Note, NoteCode, NumaNode, PciFacts,
     Provenance, Stated, Topology, rates,
@@ -418,7 +418,8 @@ impl<'t> Writer<'t> {
         } else if gpu.nccl.is_none() && !is_linked {
             own.insert(NVLINKS.to_owned(), UNKNOWN.to_owned());
         }
-        let capability = gpu.compute_capability.or_else(|| make::gpu(gpu.model.as_deref()?));
+        let capability =
+            gpu.compute_capability.or_else(|| ComputeCapability::of_model(gpu.model.as_deref()?));
         match capability.filter(|_| !is_amd(gpu)) {
             Some(sm) => _ = own.insert("sm".to_owned(), (sm.major * 10 + sm.minor).to_string()),
             None if !own.contains_key("sm") => self.assume(
