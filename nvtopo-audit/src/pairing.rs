@@ -1,6 +1,9 @@
 //! RDMA adapters, and which of them belongs to which GPU: a maximum matching over those below the same PCIe switches.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, NODE};
+use crate::finding::Verdicts;
+use crate::reading::lspci::Listed;
+use crate::reading::ports::{Ports, ports};
 use nvtopo::model::{LinkKind, Nic};
 use nvtopo::{PathType, Topology};
 
@@ -22,8 +25,23 @@ pub(crate) fn rdma_nics(evidence: &Evidence<'_>) -> Vec<usize> {
     all.filter(|position| nic(topology, *position).is_some_and(does_rdma)).collect()
 }
 
+/// Says why a check that needs RDMA adapters says nothing of a machine of which none is known: it has none, or no source
+/// lists them.
+pub(crate) fn without_adapters(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    // A bus that is listed as a whole would show them.
+    let is_bridge = |own: &Listed| own.name.starts_with("Host bridge") || own.name.starts_with("PCI bridge");
+    let has_others = evidence.topology.nics().len() > 0
+        || !evidence.names("sys/bus/pci/devices").is_empty()
+        || evidence.lspci().values().any(is_bridge);
+    match ports(evidence) {
+        Ports::Unknown if !has_others => verdicts.unknown(NODE, "no source lists RDMA devices"),
+        Ports::Known(_) if !has_others => verdicts.unknown(NODE, "no source places its RDMA devices"),
+        _ => verdicts.not_applicable(NODE, "there is no RDMA adapter"),
+    }
+}
+
 /// The makers of adapters that all do RDMA, and words in the names of such adapters.
-const MELLANOX: u16 = 0x15b3;
+pub(crate) const MELLANOX: u16 = 0x15b3;
 const MODELS: [&str; 5] = ["ConnectX", "BlueField", "Elastic Fabric Adapter", "Omni-Path", "Connect-IB"];
 
 /// The class of InfiniBand controllers.

@@ -4,7 +4,7 @@
 use super::{Check, Theme, direct_nic};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
-use crate::pairing::{nic, pairing, rdma_nics};
+use crate::pairing::{nic, pairing, rdma_nics, without_adapters};
 use crate::process;
 use crate::reading::host;
 use crate::reading::pci::Pci;
@@ -130,7 +130,7 @@ fn acs(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let is_virtual = pci.is_virtual() == Some(true);
     let pairing = pairing(evidence);
     if pairing.nics.is_empty() && boards.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+        without_adapters(evidence, verdicts);
         return;
     }
     for (gpu, id, facts) in evidence.gpus() {
@@ -238,8 +238,12 @@ fn gpudirect(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             .filter(|own| !own.is_empty())
             .cloned()
     });
-    if nics.is_empty() || topology.gpus().len() == 0 {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter beside a GPU");
+    if topology.gpus().len() == 0 {
+        verdicts.not_applicable(NODE, "there is no GPU");
+        return;
+    }
+    if nics.is_empty() {
+        without_adapters(evidence, verdicts);
         return;
     }
     let is_open = match &driver {
@@ -290,7 +294,7 @@ fn gdrcopy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         Some(true) => verdicts.pass(NODE, "gdrdrv is loaded"),
         Some(false) if is_wanted => verdicts.fail(NODE, "gdrdrv is not loaded, and the profile asks for it"),
         None if is_wanted => verdicts.unknown(NODE, "no source tells the kernel's modules"),
-        _ => verdicts.not_applicable(NODE, "gdrdrv is not loaded, and nobody asks for it"),
+        _ => verdicts.not_applicable(NODE, "nobody asks for it"),
     }
 }
 
@@ -409,7 +413,7 @@ fn netns(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     };
     let nics = rdma_nics(evidence);
     if nics.is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+        without_adapters(evidence, verdicts);
         return;
     }
     let mut functions = nics.iter().filter_map(|position| nic(topology, *position)?.pci.virtual_functions);
@@ -445,7 +449,7 @@ fn memlock(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
     };
     if rdma_nics(evidence).is_empty() {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
+        without_adapters(evidence, verdicts);
         return;
     }
     match limits.iter().flatten().min().copied().or_else(saved) {

@@ -4,6 +4,7 @@
 pub(crate) mod c2c;
 pub(crate) mod counters;
 pub(crate) mod documents;
+pub(crate) mod gpu_events;
 pub(crate) mod growth;
 pub(crate) mod host;
 pub(crate) mod imex;

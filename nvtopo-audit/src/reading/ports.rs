@@ -26,6 +26,8 @@ pub(crate) struct Port {
     pub(crate) active_mtu: Option<u32>,
     pub(crate) model: Option<String>,
     pub(crate) address: Option<PciAddress>,
+    /// The number that all devices of its card share, as tools tell it.
+    image: Option<String>,
     pub(crate) interfaces: Vec<String>,
     /// The addresses that `show_gids` lists. `None`: it was not run, or not to its end.
     pub(crate) saved_gids: Option<Vec<Gid>>,
@@ -47,14 +49,14 @@ impl Port {
         self.state == Some(PortState::Active)
     }
 
-    /// Returns the card that it is a part of: functions of one slot are one card.
+    /// Returns the card that it is a part of: functions of one slot are one card, and devices of one system image.
     pub(crate) fn card(&self) -> String {
         match self.address {
             Some(address) => {
                 let text = address.to_string();
                 text.rsplit_once('.').map_or(text.clone(), |(slot, _)| slot.to_owned())
             }
-            None => self.device.clone(),
+            None => self.image.as_ref().unwrap_or(&self.device).clone(),
         }
     }
 
@@ -123,6 +125,7 @@ fn read(evidence: &Evidence<'_>) -> Ports {
             fill_from_topology(port, nic);
         }
         port.model = port.model.take().or_else(|| listed.models.get(&port.device).cloned());
+        port.image = listed.cards.get(&port.device).cloned();
     }
     ports.sort_by_key(|a| (natural(&a.device), a.number));
     if !ports.is_empty() {
