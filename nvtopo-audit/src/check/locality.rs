@@ -122,7 +122,9 @@ fn numa_node(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         match told {
             Stated::Known(near) if near.len() > 1 && with_cpus.is_subset(&near) => verdicts.unknown(
                 gpu.name(),
-                format!("it is said to be near NUMA nodes {near}, which are all: it may have none of its own"),
+                format!(
+                    "it is said to be near NUMA nodes {near}, which are all: it may have none of its own"
+                ),
             ),
             Stated::Known(near) if near.is_empty() => {
                 verdicts.unknown(gpu.name(), "its NUMA node cannot be read");

@@ -164,7 +164,8 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             continue;
         };
         // The link and the load have to be of one moment: an idle GPU slows its link down.
-        let moments: &[Moment] = device.address.and_then(|own| queried.get(&own)).map_or(&[], |own| &own.moments);
+        let moments: &[Moment] =
+            device.address.and_then(|own| queried.get(&own)).map_or(&[], |own| &own.moments);
         let at_work = moments.iter().filter(|own| own.is_busy()).filter_map(|own| own.generation).min();
         let fastest = moments.iter().filter_map(|own| own.generation).fold(now, u8::max);
         let slow = at_work.filter(|at_work| *at_work < most);

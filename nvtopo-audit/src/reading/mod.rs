@@ -12,6 +12,7 @@ pub(crate) mod interfaces;
 pub(crate) mod kernel_log;
 pub(crate) mod kubelet;
 pub(crate) mod kubelet_state;
+pub(crate) mod log_device;
 pub(crate) mod lspci;
 pub(crate) mod nvlink_counters;
 pub(crate) mod nvlink_ends;

@@ -81,7 +81,8 @@ fn command(line: &str) -> Option<Vec<&str>> {
         return Some(vec!["mlnx_qos", "-i", device]);
     }
     // A shell that traces writes a plus before each command.
-    let after_prompt = ["# ", "$ ", "> ", "+ "].iter().filter_map(|mark| line.find(mark).map(|at| at + 2)).min();
+    let after_prompt =
+        ["# ", "$ ", "> ", "+ "].iter().filter_map(|mark| line.find(mark).map(|at| at + 2)).min();
     [after_prompt.unwrap_or(0), 0].into_iter().find_map(|from| {
         let rest = line.get(from..)?.trim_start();
         let rest = rest.strip_prefix("sudo ").unwrap_or(rest);

@@ -49,14 +49,15 @@ impl Port {
         self.state == Some(PortState::Active)
     }
 
-    /// Returns the card that it is a part of: functions of one slot are one card, and devices of one system image.
+    /// Returns the card that it is a part of: functions of one slot are one card; where no source tells slots, devices of one
+    /// system image.
     pub(crate) fn card(&self) -> String {
         match self.address {
             Some(address) => {
                 let text = address.to_string();
                 text.rsplit_once('.').map_or(text.clone(), |(slot, _)| slot.to_owned())
             }
-            None => self.image.as_ref().unwrap_or(&self.device).clone(),
+            None => slot_of(&self.device).or(self.image.as_deref()).unwrap_or(&self.device).to_owned(),
         }
     }
 
@@ -71,6 +72,15 @@ impl Port {
             None => Stated::Unstated,
         }
     }
+}
+
+/// Returns the slot in a name that rdma-core makes of an address: `roceP2p1s0` of `roceP2p1s0f1`.
+fn slot_of(device: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (slot, function) = device.rsplit_once('f')?;
+    let (bus, number) = slot.rsplit_once('s')?;
+    let (_, bus) = bus.rsplit_once('p')?;
+    [bus, number, function].into_iter().all(is_number).then_some(slot)
 }
 
 /// The ports of a machine.

@@ -63,7 +63,8 @@ impl Tree {
         let (numa, costs) = numa(topology)?;
         let lacks = |gpu: usize| topology.lacks_cpus(topology.devices()[gpu]);
         let each = (0..gpus).map(|gpu| if lacks(gpu) { numa_cost(0, 1).cast_signed() } else { 0 }).collect();
-        let mut growth = Growth { topology, nics: nearest(topology)?, numa, costs, each, domains: Vec::new() };
+        let mut growth =
+            Growth { topology, nics: nearest(topology)?, numa, costs, each, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
         growth.charge(whole);
         let mut domains: Vec<Domain> = growth.domains.into_iter().map(|(domain, _)| domain).collect();
