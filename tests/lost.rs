@@ -292,6 +292,27 @@ fn never_better(name: &str, before: &Topology) {
 }
 
 #[test]
+fn gpus_beside_which_cpus_are_left_come_first() {
+    let first = |topology: &Topology, gpus| Request::gpus(gpus).solve(topology).unwrap().gpu_indices();
+    for name in ["dgx-h100", "dgx-1-v100", "dgx-a100", "l40s-8-pcie"] {
+        let whole = preset(name);
+        let near = |topology: &Topology, gpu: u32| {
+            let id = topology.devices()[gpu as usize];
+            topology.local_nodes(id).known().and_then(nvtopo::NodeSet::first)
+        };
+        let node = near(&whole, 0).unwrap();
+        let half = without(&whole, &[&format!("numa:{node}")]);
+        for gpus in 1..=2 {
+            assert!(first(&whole, gpus).iter().all(|gpu| near(&whole, *gpu) == Some(node)), "{name}");
+            assert!(first(&half, gpus).iter().all(|gpu| near(&half, *gpu) != Some(node)), "{name} {gpus}");
+        }
+    }
+    // Of five GPUs as few as possible are without CPUs, where a switch joins all.
+    let half = without(&preset("dgx-h100"), &["numa:0"]);
+    assert_eq!(first(&half, 5), [0, 4, 5, 6, 7]);
+}
+
+#[test]
 fn no_loss_makes_a_placement_of_a_preset_better() {
     for preset in PRESETS {
         never_better(preset.name, &Topology::preset(preset.name).unwrap());

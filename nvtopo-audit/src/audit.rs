@@ -5,6 +5,7 @@ use crate::check::{Check, checks, no_such};
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
 use crate::profile::Profile;
+use crate::reading::log_device;
 use crate::report::Report;
 use nvtopo::source::{Contents, Files, Locator};
 use nvtopo::{Result, Topology};
@@ -128,13 +129,18 @@ impl<'a> Audit<'a> {
 }
 
 /// Reads the evidence of some places for an audit with this profile and of this process. This machine is read at once, so that
-/// an audit judges one moment, and a later one can judge counters by their growth since then.
+/// an audit judges one moment, and a later one can judge counters by their growth since then; with it the events of GPUs and
+/// `NVSwitches` in the kernel's log, which only root may read.
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
-    Contents::open_at_once(locators, |topology, files| {
+    let mut contents = Contents::open_at_once(locators, |topology, files| {
         look(&Evidence::of_files(topology, files, profile, process));
-    })
+    })?;
+    if locators.contains(&Locator::Live) {
+        contents.texts.extend(log_device::driver_events("/dev/kmsg"));
+    }
+    Ok(contents)
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of

@@ -24,21 +24,22 @@ pub(crate) fn rdma_nics(evidence: &Evidence<'_>) -> Vec<usize> {
     all.filter(|position| nic(topology, *position).is_some_and(does_rdma)).collect()
 }
 
-/// Returns true where there is no adapter that does RDMA. The reason is then a verdict.
+/// Returns true where there is no adapter that does RDMA, or none is known. The reason is then a verdict.
 pub(crate) fn has_no_adapters(evidence: &Evidence<'_>, verdicts: &mut Verdicts) -> bool {
     if !rdma_nics(evidence).is_empty() {
         return false;
     }
-    if evidence.lists_pci() || matches!(ports::ports(evidence), Ports::None) {
-        verdicts.not_applicable(NODE, "there is no RDMA adapter");
-    } else {
-        verdicts.unknown(NODE, "no source lists RDMA adapters");
+    let lists_others = evidence.lists_pci() || evidence.topology.nics().len() > 0;
+    match ports::ports(evidence) {
+        Ports::Known(_) if !lists_others => verdicts.unknown(NODE, "no source places its RDMA devices"),
+        Ports::Unknown if !lists_others => verdicts.unknown(NODE, "no source lists RDMA adapters"),
+        _ => verdicts.not_applicable(NODE, "there is no RDMA adapter"),
     }
     true
 }
 
 /// The makers of adapters that all do RDMA, and words in the names of such adapters.
-const MELLANOX: u16 = 0x15b3;
+pub(crate) const MELLANOX: u16 = 0x15b3;
 const MODELS: [&str; 5] = ["ConnectX", "BlueField", "Elastic Fabric Adapter", "Omni-Path", "Connect-IB"];
 
 /// The class of InfiniBand controllers.

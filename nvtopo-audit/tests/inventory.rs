@@ -6,7 +6,7 @@ use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] =
-    &[gpus_are_counted, firmware_is_alike_and_allowed, machines_are_virtual_or_not];
+    &[gpus_are_counted, events_of_gpus_count, firmware_is_alike_and_allowed, machines_are_virtual_or_not];
 
 #[test]
 fn gpus_are_counted() {
@@ -24,6 +24,36 @@ fn gpus_are_counted() {
     assert_eq!((status(&report, check, "0000:0f:00.0"), status(&report, check, "node")), (Fail, Pass));
     let other = lost.replace("rev ff", "rev a1");
     assert_eq!(only_status(&Machine::new().report_beside(&[("lspci.txt", &other)], "gpus = 2"), check), Pass);
+}
+
+#[test]
+fn events_of_gpus_count() {
+    let check = "gpu-count";
+    let bus = |half: usize| HALVES[half].gpu.trim_end_matches(".0");
+    let xid = |half: usize, rest: &str| {
+        format!("[Fri Aug 30 11:43:09 2024] NVRM: Xid (PCI:{}): {rest}\n", bus(half))
+    };
+    let report = |log: &str| Machine::new().report_beside(&[("dmesg.txt", log)], "gpus = 2");
+    // The words are those of recorded lines; their devices are made.
+    let off = xid(1, "79, pid='<unknown>', name=<unknown>, GPU has fallen off the bus.");
+    let found = report(&off);
+    let text = "the kernel's log tells of Xid 79: it has fallen off the bus; the machine has to be restarted";
+    assert_eq!((status(&found, check, "GPU1"), status(&found, check, "node")), (Fail, Pass));
+    assert_eq!(finding(&found, check, "GPU1").text, text);
+    for (rest, expected) in [
+        ("48, pid=1, name=x, An uncorrectable double bit error (DBE) has been detected on GPU", Fail),
+        ("95, pid=1, name=x, Uncontained: LTC TAG (0x2,0x0)", Fail),
+        ("154, GPU recovery action changed from 0x0 (None) to 0x2 (Node Reboot Required)", Fail),
+        ("94, pid=1, name=x, Contained: CE User Channel (0x9)", Warn),
+    ] {
+        assert_eq!(status(&report(&xid(0, rest)), check, "GPU0"), expected, "{rest}");
+    }
+    let over = xid(1, "154, GPU recovery action changed from 0x2 (Node Reboot Required) to 0x0 (None)");
+    assert_eq!(only_status(&report(&format!("{off}{over}")), check), Pass);
+    assert_eq!(only_status(&report(&xid(0, "31, pid=1, name=x, Ch 0000000b, MMU Fault")), check), Pass);
+    // A GPU that no other source tells of is named by its address.
+    let other = off.replace(bus(1), "0000:cb:00");
+    assert_eq!(status(&report(&other), check, "0000:cb:00.0"), Fail);
 }
 
 #[test]
@@ -70,4 +100,6 @@ fn machines_are_virtual_or_not() {
     machine.set("proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme hypervisor");
     assert_eq!(only_status(&machine.report(), check), Pass);
     assert_eq!(only_status(&of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]), check), Unknown);
+    // The GPU says that a hypervisor gave it.
+    assert_eq!(only_status(&of_files(&["smi/tesla-t4-q.xml"]), check), Pass);
 }

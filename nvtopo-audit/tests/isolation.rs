@@ -39,7 +39,13 @@ fn a_recorded_server_passes_though_six_ports_elsewhere_redirect() {
     let bad = format!("{}{}", &text[..at], text[at..].replacen("ReqRedir-", "ReqRedir+", 1));
     let folder = Folder::of("acs", &[("lspci.txt", &bad)]);
     let report = of(&folder.read());
-    assert_eq!(findings(&report, "acs-on-p2p-path").iter().filter(|own| own.status == Fail).count(), 1);
+    let failed: Vec<_> =
+        findings(&report, "acs-on-p2p-path").into_iter().filter(|own| own.status == Fail).collect();
+    let bridge =
+        text[..at].lines().rfind(|line| !line.starts_with(['\t', ' ']) && line.contains("PCI bridge"));
+    let port = bridge.unwrap().split_whitespace().next().unwrap();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].text.starts_with(&format!("port 0000:{port} between it and ")), "{}", failed[0].text);
 }
 
 fn of_gzip(name: &str) -> String {
@@ -55,7 +61,10 @@ fn ports_between_a_gpu_and_its_adapter_decide() {
     let mut machine = Machine::new();
     machine.acs(HALVES[0].nic_port, REDIRECTS).acs(HALVES[1].root, REDIRECTS).acs(HALVES[1].gpu_port, 1);
     let report = machine.report();
-    assert_eq!(status(&report, "acs-on-p2p-path", "GPU0"), Fail);
+    let found = finding(&report, "acs-on-p2p-path", "GPU0");
+    let text =
+        format!("port {} between it and mlx5_0 redirects their traffic to the CPU (ACS)", HALVES[0].nic_port);
+    assert_eq!((found.status, &found.text), (Fail, &text));
     assert_eq!(
         status(&report, "acs-on-p2p-path", "GPU1"),
         Pass,

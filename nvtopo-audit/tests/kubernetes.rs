@@ -1,7 +1,7 @@
 //! The checks of the kubelet and of labels, on a made machine and recorded state files.
 
 use crate::machine::Machine;
-use crate::support::{data, finding, findings, only_status, status};
+use crate::support::{data, finding, findings, of_texts, only_status, status};
 use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 use nvtopo_audit::{Report, check};
 
@@ -98,6 +98,19 @@ fn policies_of_cpus() {
     assert_eq!(only_status(&report(""), check), NotApplicable);
     assert_eq!(status(&report("reservedSystemCPUs: 0-3\n"), check, "GPU0"), Warn);
     assert_eq!(status(&report("reservedSystemCPUs: 0,99\n"), check, "reservedSystemCPUs"), Fail);
+    // A matrix names the CPUs near GPUs only.
+    let settings = format!("{HEAD}topologyManagerPolicy: single-numa-node\nreservedSystemCPUs: 0-1\n");
+    let matrix =
+        "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tSYS\t32-63\t0\nGPU1\tSYS\t X \t96-127\t1\n";
+    let report = of_texts(&[("topo.txt", matrix), ("kubelet.yaml", &settings)], "");
+    for check in [check, "policy-fits-board"] {
+        assert_eq!(only_status(&report, check), Unknown, "{check}");
+    }
+    // A saved state tells of a kubelet.
+    let state = recorded("cpu_manager_state.none.json");
+    let report = of_texts(&[("topo.txt", matrix), ("var/lib/kubelet/cpu_manager_state", &state)], "");
+    assert_eq!(only_status(&report, check), Unknown);
+    assert_eq!(only_status(&of_texts(&[("topo.txt", matrix)], ""), check), NotApplicable);
 }
 
 #[test]

@@ -36,6 +36,16 @@ fn a_gpu_without_a_numa_node_fails_on_two() {
     assert_eq!(only_status(&machine.report(), "gpu-numa-node"), Warn, "one node");
     let links = of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]);
     assert_eq!(only_status(&links, "gpu-numa-node"), Unknown);
+    // The driver names all nodes where the kernel names none.
+    let matrix = |nodes: &str| format!("\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-111\t{nodes}\n");
+    assert_eq!(only_status(&of_text(&matrix("0-1")), "gpu-numa-node"), Unknown);
+    assert_eq!(only_status(&of_text(&matrix("1")), "gpu-numa-node"), Pass);
+    // Nothing lists adapters.
+    for check in
+        ["gpu-nic-pairing", "nic-other-socket", "acs-on-p2p-path", "gpudirect-module", "rdma-memlock"]
+    {
+        assert_eq!(only_status(&links, check), Unknown, "{check}");
+    }
     assert_eq!(only_status(of_dell(), "gpu-numa-node"), Pass);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::machine::{HALVES, Machine, pci};
 use crate::support::{finding, findings, of_dell, of_files, of_text, only_status, status};
-use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
+use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
 
 /// The tests whose verdicts count as cases of their checks.
 pub(crate) const CASES: &[fn()] = &[
@@ -80,12 +80,30 @@ fn a_slow_link_fails_for_an_adapter_and_for_a_gpu_at_work() {
         (Unknown, Pass)
     );
     assert_eq!(status(&report, "bar1-size", "GPU0"), Pass);
+    // Idle, then at work with the link at full speed or not: what was read at one moment belongs together.
+    let at_work = |generation: u8| {
+        let text = query("P2", 16).replace("Gpu : 0 %", "Gpu : 8 %");
+        text.replace("Current : 1\n", &format!("Current : {generation}\n"))
+    };
+    for (then, now, expected) in [
+        (query("P8", 16), at_work(5), Pass),
+        (at_work(5), query("P8", 16), Pass),
+        (query("P8", 16), at_work(3), Fail),
+        (query("P8", 16), query("P8", 16), Unknown),
+    ] {
+        assert_eq!(status(&of_text(&format!("{then}\n{now}")), "pcie-speed", "GPU0"), expected);
+    }
     let report = of_text(&query("P0", 8));
     assert_eq!((status(&report, "pcie-speed", "GPU0"), status(&report, "pcie-width", "GPU0")), (Fail, Fail));
 }
 
 #[test]
 fn a_recorded_gpu_of_a_virtual_machine_is_not_judged() {
+    // Without addresses nothing is known of the lanes, and there are GPUs all the same.
+    let links = of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]);
+    for check in ["pcie-width", "pcie-speed", "pcie-errors"] {
+        assert_eq!((only_status(&links, check), status(&links, check, "GPU0")), (Unknown, Unknown));
+    }
     // The hypervisor shows 8 of 16 lanes.
     let report = of_files(&["smi/tesla-t4-q.xml"]);
     assert_eq!(only_status(&report, "pcie-width"), Unknown);
@@ -173,6 +191,15 @@ fn small_read_requests_warn() {
     // Ordinary users see the first 64 bytes.
     machine.bytes(&pci(NIC, "config"), vec![0x40; 64]);
     assert_eq!(status(&machine.report(), "pcie-mrrs", "mlx5_0"), Unknown);
+    // A virtual function has no such setting (lines of an Azure machine, shortened).
+    let guest = "0101:00:00.0 Infiniband controller: Mellanox Technologies MT28908 Family [ConnectX-6 Virtual Function]\n\
+                 \tNUMA node: 0\n\tCapabilities: [60] Express (v2) Endpoint, MSI 00\n\
+                 \t\tDevCtl:\tCorrErr- NonFatalErr- FatalErr- UnsupReq-\n\
+                 \t\t\tMaxPayload 128 bytes, MaxReadReq 128 bytes\n\
+                 \t\tLnkCap:\tPort #0, Speed 16GT/s, Width x16, ASPM not supported\n";
+    assert_eq!(only_status(&of_text(guest), "pcie-mrrs"), NotApplicable);
+    let card = guest.replace(" Family [ConnectX-6 Virtual Function]", " Family [ConnectX-6]");
+    assert_eq!(only_status(&of_text(&card), "pcie-mrrs"), Warn);
 }
 
 #[test]

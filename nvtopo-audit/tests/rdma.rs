@@ -140,6 +140,31 @@ fn second_ports_that_no_card_uses_are_by_design() {
     assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), NotApplicable);
     let report = of_text(&text("ACTIVE"));
     assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Fail, "the other card has two");
+    // ibstat tells no addresses, and one number for all devices of a card (made).
+    let ports = [("mlx5_0", "90", "Active"), ("mlx5_1", "90", "Down"), ("mlx5_2", "a0", "Active")];
+    let ibstat = |ports: &[(&str, &str, &str)]| {
+        let one = |(device, image, state): (&str, &str, &str)| {
+            format!(
+                "CA '{device}'\n\tCA type: MT4129\n\tNumber of ports: 1\n\tSystem image GUID: 0xfc4cea0300f942{image}\n\
+                 \tPort 1:\n\t\tState: {state}\n\t\tPhysical state: x\n\t\tRate: 200\n\t\tLink layer: Ethernet\n"
+            )
+        };
+        of_text(&ports.iter().copied().map(one).collect::<String>())
+    };
+    let beside = |image: &'static str, state: &'static str| {
+        ibstat(&[&ports[..], &[("mlx5_3", image, state)]].concat())
+    };
+    let second = |report: &Report| status(report, "rdma-port-active", "mlx5_1 port 1");
+    assert_eq!(second(&beside("a0", "Down")), NotApplicable);
+    assert_eq!(second(&beside("a0", "Active")), Fail, "the other card has two");
+    assert_eq!(second(&beside("b0", "Down")), Fail, "a card has none");
+    // Names made of addresses (those of a DGX Spark, whose one card is in two slots).
+    let names = ["roceP2p1s0f0", "roceP2p1s0f1", "rocep1s0f0", "rocep1s0f1"];
+    let spark = names.map(|name| (name, "30", if name.ends_with('0') { "Active" } else { "Down" }));
+    for (name, _, state) in spark {
+        let expected = if state == "Active" { Pass } else { NotApplicable };
+        assert_eq!(status(&ibstat(&spark), "rdma-port-active", &format!("{name} port 1")), expected);
+    }
 }
 
 #[test]

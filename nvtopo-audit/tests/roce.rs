@@ -91,15 +91,19 @@ fn an_output_without_a_command_is_known_by_its_file() {
 fn traffic_is_classified_by_dscp() {
     let with = |text: &str| one(1).with("saved.txt", text);
     let dscp = with(&mlnx_qos("0 0 0 1 0 0 0 0", "dscp"));
-    assert_eq!(status(&dscp.report(), "dscp-trust", PORT), Pass);
+    // How RDMA traffic is marked is not told.
+    assert_eq!(status(&dscp.report(), "dscp-trust", PORT), Unknown);
+    assert_eq!(status(&dscp.report_expecting("lossless = false"), "dscp-trust", PORT), Pass);
     let pcp = one(1).with("sys/class/net/eth0/qos/trust", "pcp");
     assert_eq!(status(&pcp.report(), "dscp-trust", PORT), Warn);
     assert_eq!(status(&one(1).report(), "dscp-trust", PORT), Unknown);
-    assert_eq!(
-        status(&with("$ dcb apptrust show dev eth0\norder: dscp pcp \n").report(), "dscp-trust", PORT),
-        Pass
-    );
     let class = "sys/class/infiniband/mlx5_0/tc/1/traffic_class";
+    let trusted = with("$ dcb apptrust show dev eth0\norder: dscp pcp \n").with(class, "Global tclass=106");
+    assert_eq!(status(&trusted.report(), "dscp-trust", PORT), Unknown, "PFC is not told");
+    for (priority, expected) in [(3, Pass), (5, Warn)] {
+        let report = trusted.report_expecting(&format!("pfc-priority = {priority}"));
+        assert_eq!(status(&report, "dscp-trust", PORT), expected, "{priority}");
+    }
     let marked = dscp.with(class, "Global tclass=106").report();
     let text = "RDMA traffic has DSCP 26, which is of priority 3";
     assert_eq!(finding(&marked, "dscp-trust", PORT).text, text);
@@ -243,7 +247,12 @@ fn saved_outputs_alone_give_the_same_verdicts() {
     let qos = format!("{link}{}", mlnx_qos("0 0 0 1 0 0 0 0", "dscp"));
     let report = texts_since(&qos, &qos);
     assert_eq!(status(&report, "pfc-enabled", PORT), Pass);
-    assert_eq!(status(&report, "dscp-trust", PORT), Pass);
+    assert_eq!(status(&report, "dscp-trust", PORT), Unknown);
+    // A script that shows all interfaces (made after its words).
+    let heading = "======== show configuration for device eth0 / mlx5_0========";
+    let qos = qos.replace("# mlnx_qos -i eth0", heading);
+    assert!(qos.contains(heading));
+    assert_eq!(status(&texts_since(&qos, &qos), "pfc-enabled", PORT), Pass);
 }
 
 #[test]

@@ -6,7 +6,6 @@
 mod args;
 mod exposition;
 mod http;
-mod kernel_log;
 mod metrics;
 mod reading;
 mod secret;

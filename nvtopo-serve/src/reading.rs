@@ -1,10 +1,9 @@
 //! The readings of the node: one at a time on a thread of its own, the last one kept for all who ask.
 
 use crate::exposition::{classic, open_metrics};
-use crate::kernel_log::KernelLog;
 use nvtopo::source::{Contents, Files, Live, Locator, driver_calls};
 use nvtopo::{Error, Result};
-use nvtopo_audit::metrics::{self, DriverEvents, GpuWork, Metrics};
+use nvtopo_audit::metrics::{self, DriverEvents, GpuWork, KernelLog, Metrics};
 use nvtopo_audit::{Audit, Baseline, Profile};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,6 +4,8 @@ use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Status, Verdicts};
 use crate::pairing::has_no_adapters;
+use crate::reading::gpu_events::{self, Action};
+use crate::reading::pci::Pci;
 use nvtopo::PciAddress;
 use nvtopo::model::{Gpu, Stated};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +15,16 @@ pub(super) const CHECKS: &[Check] = &[
         code: "gpu-count",
         theme: Theme::Inventory,
         severity: Severity::Critical,
-        claim: "Every GPU of the board is on the PCI bus, and the driver has it.",
-        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, a saved lspci, and the profile's gpus, or the baseline's.",
+        claim: "Every GPU of the board is on the PCI bus, the driver has it, and it needs no reset.",
+        evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, a saved lspci, Xid events in \
+                   the kernel's log since its start (/dev/kmsg of this machine as root, or a saved log), and the profile's gpus, or the baseline's.",
         rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, \
-               where one is lost, or where lspci shows one as (rev ff): it has fallen off the bus. Warns where there are more. Unknown where neither names a number.",
+               where one is lost, or where lspci shows one as (rev ff): it has fallen off the bus. Fails for a GPU with an Xid \
+               event after which it has to be reset or the machine restarted (48, 62, 64, 79, 95, 109, 119, 120, 140, 143, \
+               158, and 154 by its words), unless Xid 154 says later that it needs nothing. Warns after Xid 94, which \
+               strikes one job, and where there are more GPUs. Unknown where neither names a number.",
         remedy: "Drain the node, look for Xid 79 in the kernel's log, then reset or reseat the GPU.",
-        source: "azure_gpu_count.nhc of azurehpc-health-checks; check_gpu_setup.py of oci-hpc (rev ff); NVIDIA, Xid errors",
+        source: "azure_gpu_count.nhc of azurehpc-health-checks; check_gpu_setup.py of oci-hpc (rev ff); NVIDIA, Xid catalog",
         run: count,
     },
     Check {
@@ -50,7 +56,8 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Inventory,
         severity: Severity::Info,
         claim: "It is known whether this is a virtual machine.",
-        evidence: "The hypervisor's bit of the processor, and DMI.",
+        evidence: "The hypervisor's bit of the processor, DMI, devices that only hypervisors make (lspci), and the \
+                   virtualization mode of GPUs (nvidia-smi -q).",
         rule: "Passes where it is known. A virtual machine makes PCIe speed, ACS and IOMMU unknown in other checks.",
         remedy: "Read /proc/cpuinfo of the machine too.",
         source: "derived",
@@ -74,6 +81,17 @@ fn count(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
     for (address, own) in evidence.lspci().iter().filter(|(_, own)| own.is_silent() && own.is_nvidia_gpu()) {
         verdicts.fail(address.to_string(), format!("lspci reads nothing but ones of it: {}", own.name));
+    }
+    for (address, event) in gpu_events::events(evidence) {
+        let own = evidence.gpus().find(|(_, _, gpu)| gpu.address == Some(address));
+        let name = own.map_or_else(|| address.to_string(), |(_, _, gpu)| gpu.name());
+        let (status, remedy) = match event.action {
+            Action::Later => (Status::Warn, "reset it when no job runs"),
+            Action::Reset => (Status::Fail, "it has to be reset"),
+            Action::Restart => (Status::Fail, "the machine has to be restarted"),
+        };
+        let text = format!("the kernel's log tells of Xid {}: {}; {remedy}", event.code, event.words);
+        verdicts.add(status, name, text);
     }
     let found = topology.gpus().len();
     let has = if found == 1 { "1 GPU is".to_owned() } else { format!("{found} GPUs are") };
@@ -221,6 +239,10 @@ fn kind(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             format!("it is a virtual machine of {name}{product}: the PCIe speed, ACS and IOMMU that it sees are its host's"),
         ),
         Stated::NotAvailable => verdicts.pass(NODE, format!("it is no virtual machine{product}")),
+        _ if Pci::of(evidence).is_virtual() == Some(true) => verdicts.pass(
+            NODE,
+            "its devices are those of a virtual machine: the PCIe speed, ACS and IOMMU that it sees are its host's",
+        ),
         _ => verdicts.unknown(NODE, "no source tells whether it is a virtual machine"),
     }
 }

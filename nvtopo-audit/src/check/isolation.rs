@@ -146,10 +146,16 @@ fn acs(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             let adapter = topology.device_name(own);
             match topology.redirected(id, topology.devices()[own]) {
                 Some(true) => {
-                    verdicts.fail(
-                        name,
-                        format!("a port between it and {adapter} redirects their traffic to the CPU (ACS)"),
-                    );
+                    let ports =
+                        redirecting(&pci, facts.address, nic(topology, own).and_then(|nic| nic.address));
+                    let text = match ports.as_slice() {
+                        [] => format!("a port between it and {adapter} redirects"),
+                        [port] => format!("port {port} between it and {adapter} redirects"),
+                        [first, second, ..] => {
+                            format!("ports {first} and {second} between it and {adapter} redirect")
+                        }
+                    };
+                    verdicts.fail(name, format!("{text} their traffic to the CPU (ACS)"));
                 }
                 Some(false) => verdicts.pass(name, format!("no port between it and {adapter} redirects")),
                 None if meets_at_switch(evidence, gpu, own) => {
@@ -166,6 +172,20 @@ fn acs(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.not_applicable(name, "it meets RDMA adapters at the CPU only");
         }
     }
+}
+
+/// The bits of access control services that redirect: `ReqRedir`, `CmpltRedir` and `UpstreamFwd`.
+const REDIRECTS: u16 = 0x1c;
+
+/// Returns the ports at the switch at which two devices meet that redirect what the devices exchange.
+fn redirecting(pci: &Pci<'_>, a: Option<PciAddress>, b: Option<PciAddress>) -> Vec<PciAddress> {
+    let [a, b] = [a, b].map(|address| address.map(|own| pci.above(own)).unwrap_or_default());
+    let last = |own: &[PciAddress], other: &[PciAddress]| {
+        own.iter().copied().take_while(|port| !other.contains(port)).last()
+    };
+    let redirects =
+        |port: &PciAddress| matches!(pci.acs(*port), Stated::Known(control) if control & REDIRECTS != 0);
+    [last(&a, &b), last(&b, &a)].into_iter().flatten().filter(redirects).collect()
 }
 
 /// Returns whether two devices meet at a PCIe switch, by the graph or by the class of their path.
@@ -299,7 +319,7 @@ fn gdrcopy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         Some(true) => verdicts.pass(NODE, "gdrdrv is loaded"),
         Some(false) if is_wanted => verdicts.fail(NODE, "gdrdrv is not loaded, and the profile asks for it"),
         None if is_wanted => verdicts.unknown(NODE, "no source tells the kernel's modules"),
-        _ => verdicts.not_applicable(NODE, "gdrdrv is not loaded, and nobody asks for it"),
+        _ => verdicts.not_applicable(NODE, "nobody asks for it"),
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The kernel gives every GPU a NUMA node.",
         evidence: "The file numa_node of each GPU's PCI function, or lspci -vvv, or NUMA Affinity of nvidia-smi topo -m.",
         rule: "Fails for a GPU without one (-1) on a machine of several NUMA nodes with CPUs: the device plugin then sends the \
-               kubelet no hint, and pods are not aligned. Warns on a machine of one.",
+               kubelet no hint, and pods are not aligned. Warns on a machine of one. Unknown where a source names all of \
+               several nodes, as the driver does for a GPU without one.",
         remedy: "Update the BIOS, whose ACPI tables (SRAT, _PXM) name the nodes; switch off the node interleaving that hides \
                  them.",
         source: "Linux, sysfs-bus-pci; NVIDIA/k8s-device-plugin, internal/rm/nvml_devices.go",
@@ -113,23 +114,25 @@ fn numa_node(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let pci = Pci::of(evidence);
     // Some sources name nodes without their CPUs.
     let all = evidence.topology.numa_nodes().filter(|node| node.gpu.is_none()).count();
-    let nodes = match cpu_nodes(evidence).len() {
-        0 => all,
-        with_cpus => with_cpus,
-    };
+    let with_cpus = cpu_nodes(evidence);
+    let nodes = if with_cpus.is_empty() { all } else { with_cpus.len() };
     for (_, id, gpu) in evidence.gpus() {
         let told = gpu.address.map_or(Stated::Unstated, |address| pci.node(address));
         let told = match told {
-            Stated::Unstated => match evidence.topology.local_nodes(id) {
-                Stated::Known(nodes) => nodes.first().map_or(Stated::Unreadable, Stated::Known),
-                Stated::NotAvailable => Stated::NotAvailable,
-                Stated::Unreadable => Stated::Unreadable,
-                Stated::Unstated => Stated::Unstated,
-            },
-            told => told,
+            Stated::Unstated => evidence.topology.local_nodes(id),
+            told => told.map(|node| NodeSet::from_iter([node])),
         };
         match told {
-            Stated::Known(node) => verdicts.pass(gpu.name(), format!("it is near NUMA node {node}")),
+            Stated::Known(near) if near.len() > 1 && with_cpus.is_subset(&near) => verdicts.unknown(
+                gpu.name(),
+                format!(
+                    "it is said to be near NUMA nodes {near}, which are all: it may have none of its own"
+                ),
+            ),
+            Stated::Known(near) if near.is_empty() => {
+                verdicts.unknown(gpu.name(), "its NUMA node cannot be read");
+            }
+            Stated::Known(near) => verdicts.pass(gpu.name(), format!("it is near NUMA node {near}")),
             Stated::NotAvailable if nodes > 1 => verdicts.fail(
                 gpu.name(),
                 format!("the kernel gives it no NUMA node, and the machine has {nodes} with CPUs"),

@@ -6,10 +6,10 @@ use crate::finding::{Severity, Verdicts};
 use crate::pairing::{has_no_adapters, nic, rdma_nics};
 use crate::reading::growth::{exceeds, growth, window};
 use crate::reading::pci::Pci;
-use crate::reading::smi::Queried;
+use crate::reading::smi::{Moment, Queried};
 use nvtopo::model::{LinkKind, NodeKind, PcieTraining, PortState, Stated, rates};
 use nvtopo::{Bandwidth, Bytes, PciAddress};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -30,11 +30,11 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Pcie,
         severity: Severity::Warning,
         claim: "GPUs at work and network adapters run their PCIe links at full speed.",
-        evidence: "The speed in use and at most of each device and of the port above it; the performance state and the use of \
-                   a GPU (nvidia-smi -q).",
-        rule: "Fails for an adapter whose link is slower than both ends support, and for a GPU that is at work or in \
-               performance state P0. Unknown for a GPU that may be idle, as it slows its link down then, and in a virtual \
-               machine.",
+        evidence: "The speed in use and at most of each device and of the port above it; the speed, the performance state and \
+                   the use of a GPU by each output of nvidia-smi -q.",
+        rule: "Fails for an adapter whose link is slower than both ends support, and for a GPU that nvidia-smi -q shows with a \
+               slower link while it is at work or in performance state P0. Passes for a GPU whose link had full speed in any \
+               reading. Unknown for a GPU that may be idle, as it slows its link down then, and in a virtual machine.",
         remedy: "Look at a GPU again under load. Reseat the card; look at the riser, the retimer, and the BIOS's limit of the \
                  slot's speed.",
         source: "Linux, sysfs-bus-pci; NVML, nvmlDeviceGetCurrPcieLinkGeneration",
@@ -72,9 +72,11 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Info,
         claim: "RDMA adapters may read 4096 bytes at once.",
         evidence: "The largest read request of each adapter (lspci -vvv, MaxReadReq), which only root may read.",
-        rule: "Warns below 4096 bytes. Unknown where it is hidden.",
+        rule: "Warns below 4096 bytes. Unknown where it is hidden. Does not apply to virtual functions, where the field has no \
+               meaning: that of their card's physical function counts.",
         remedy: "Set it with setpci, or have mlxconfig set it at each start.",
-        source: "PCI Express base specification, device control register; oracle-quickstart/oci-hpc, samples/rdma-tuning",
+        source: "PCI Express base specification, device control register; Single Root I/O Virtualization specification, device \
+                 control register of virtual functions; oracle-quickstart/oci-hpc, samples/rdma-tuning",
         run: max_read,
     },
     Check {
@@ -94,7 +96,8 @@ pub(super) const CHECKS: &[Check] = &[
 /// A GPU or network adapter with a PCIe link.
 struct Device<'e> {
     name: String,
-    address: PciAddress,
+    /// `None`: no source tells.
+    address: Option<PciAddress>,
     link: Option<&'e PcieTraining>,
     is_gpu: bool,
 }
@@ -102,28 +105,26 @@ struct Device<'e> {
 /// The reason why nothing is said of a device.
 const NO_ADDRESS: &str = "no source tells its PCI address";
 
-/// Returns GPUs and adapters, one for each PCI function.
+/// Returns GPUs and adapters, one for each PCI function that is known. Where there is no device, the reason is a verdict.
 fn devices<'e>(evidence: &'e Evidence<'_>, verdicts: &mut Verdicts) -> Vec<Device<'e>> {
     let topology = evidence.topology;
-    let mut found: BTreeMap<PciAddress, Device<'e>> = BTreeMap::new();
+    let mut found: Vec<Device<'e>> = Vec::new();
+    let mut known = BTreeSet::new();
     for (position, id) in topology.devices().iter().enumerate() {
         let (address, pci, is_gpu) = match &topology.node(*id).kind {
             NodeKind::Gpu(gpu) => (gpu.address, &gpu.pci, true),
             NodeKind::Nic(nic) => (nic.address, &nic.pci, false),
             _ => continue,
         };
-        let (name, link) = (topology.device_name(position), pci.link.as_ref());
-        let Some(address) = address else {
-            verdicts.unknown(name, NO_ADDRESS);
-            continue;
-        };
-        found.entry(address).or_insert(Device { name, address, link, is_gpu });
+        if address.is_none_or(|address| known.insert(address)) {
+            let (name, link) = (topology.device_name(position), pci.link.as_ref());
+            found.push(Device { name, address, link, is_gpu });
+        }
     }
     if topology.devices().is_empty() {
         evidence.has_no_gpus(verdicts);
     }
-    let mut found: Vec<Device<'e>> = found.into_values().collect();
-    found.sort_by_key(|device| !device.is_gpu);
+    found.sort_by_key(|device| (!device.is_gpu, device.address));
     found
 }
 
@@ -169,11 +170,19 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.unknown(device.name, "no source tells the speed of its PCIe link, now and at most");
             continue;
         };
-        let busy = queried.get(&device.address).is_some_and(Queried::is_busy);
+        // The link and the load have to be of one moment: an idle GPU slows its link down.
+        let moments: &[Moment] =
+            device.address.and_then(|own| queried.get(&own)).map_or(&[], |own| &own.moments);
+        let at_work = moments.iter().filter(|own| own.is_busy()).filter_map(|own| own.generation).min();
+        let fastest = moments.iter().filter_map(|own| own.generation).fold(now, u8::max);
+        let slow = at_work.filter(|at_work| *at_work < most);
+        let now = slow.unwrap_or(now);
         let text = format!("its link runs at PCIe {now}.0, and both ends support {most}.0");
         match () {
             () if is_virtual => verdicts.unknown(device.name, IS_VIRTUAL),
-            () if now >= most => verdicts.pass(device.name, format!("its link runs at PCIe {now}.0")),
+            () if fastest >= most && slow.is_none() => {
+                verdicts.pass(device.name, format!("its link runs at PCIe {fastest}.0"));
+            }
             () if !is_port_known => verdicts.unknown(
                 device.name,
                 format!(
@@ -181,7 +190,7 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 ),
             ),
             () if !device.is_gpu => verdicts.fail(device.name, text),
-            () if busy => verdicts.fail(device.name, format!("{text}, though it was at work")),
+            () if slow.is_some() => verdicts.fail(device.name, format!("{text}, though it was at work")),
             () => verdicts.unknown(device.name, format!("{text}; it may have been idle")),
         }
     }
@@ -209,8 +218,8 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let queried = evidence.smi();
     let queried_before = window.as_ref().ok().map(|own| own.earlier.smi());
     for device in devices(evidence, verdicts) {
-        let mut path = vec![device.address];
-        path.extend(pci.above(device.address));
+        let mut path = Vec::from_iter(device.address);
+        path.extend(device.address.map(|address| pci.above(address)).unwrap_or_default());
         // All counters are read even where there is no earlier reading, so that a snapshot can be one.
         let mut counted: Vec<(String, bool, u64, Option<u64>)> = Vec::new();
         for address in &path {
@@ -220,8 +229,9 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 counted.push((format!("{word} errors at {address}"), is_grave, now, then));
             }
         }
-        if let Some(now) = queried.get(&device.address).and_then(|own| own.replays) {
-            let then = queried_before.and_then(|all| all.get(&device.address)?.replays);
+        let of = |all: &BTreeMap<PciAddress, Queried>| all.get(&device.address?)?.replays;
+        if let Some(now) = of(queried) {
+            let then = queried_before.and_then(of);
             counted.push(("replays".to_owned(), false, now, then));
         }
         if counted.is_empty() {
@@ -327,11 +337,15 @@ fn max_read(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let pci = Pci::of(evidence);
     for position in rdma_nics(evidence) {
         let name = evidence.topology.device_name(position);
-        let Some(address) = nic(evidence.topology, position).and_then(|nic| nic.address) else {
+        let Some(nic) = nic(evidence.topology, position) else { continue };
+        let Some(address) = nic.address else {
             verdicts.unknown(name, NO_ADDRESS);
             continue;
         };
         match pci.max_read(address) {
+            _ if pci.is_virtual_function(nic, address) => {
+                verdicts.not_applicable(name, "it is a virtual function, which has no such setting");
+            }
             Stated::Known(bytes) if bytes < LARGE_READ => {
                 verdicts.warn(name, format!("it may read {bytes} bytes at once, of {LARGE_READ} possible"));
             }

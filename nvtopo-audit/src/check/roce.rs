@@ -34,9 +34,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "The adapter classifies traffic by DSCP, and RDMA traffic is marked for the priority with flow control.",
         evidence: "qos/trust of the interface, tc/N/traffic_class of the device, default_roce_tos of the kernel's settings for \
                    RDMA connections, mlnx_qos, dcb apptrust show.",
-        rule: "Warns where traffic is classified by the priority of VLAN tags (pcp), which untagged traffic lacks, or where \
-               the mark of RDMA traffic belongs to a priority without PFC. Unknown with the kernel's own driver, which tells \
-               neither. Does not apply without an active Ethernet port of an RDMA device.",
+        rule: "Warns where traffic is classified by the priority of VLAN tags (pcp), which untagged traffic lacks, or where the \
+               mark of RDMA traffic belongs to a priority without PFC, or to another than pfc-priority. Unknown where the mark \
+               or the priority with PFC is not told, and with the kernel's own driver, which tells neither. Where \
+               lossless = false, DSCP is enough. Does not apply without an active Ethernet port of an RDMA device.",
         remedy: "mlnx_qos -i IFACE --trust=dscp; cma_roce_tos -d DEVICE -t 106.",
         source: "Mellanox/mlnx-tools, python/mlnx_qos and sbin/cma_roce_tos; iproute2, dcb-apptrust(8)",
         run: trust,
@@ -209,22 +210,34 @@ fn trust(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let name = port.name();
         let dscp = qos::dscp(evidence, &port);
         let marked = dscp.map(|dscp| (dscp, qos.priority_of(dscp)));
-        match (qos.trust.as_deref(), marked, &qos.pfc) {
+        // The priorities that RDMA traffic may have. Without PFC any will do.
+        let wanted = match (evidence.profile.expect.pfc_priority, &qos.pfc) {
+            (Some(priority), _) => Some(BTreeSet::from([priority])),
+            (None, Some(on)) if on.is_empty() => Some((0..8).collect()),
+            (None, on) => on.clone(),
+        };
+        match (qos.trust.as_deref(), marked, wanted) {
             (Some("pcp"), ..) => {
                 verdicts.warn(name, "traffic is classified by VLAN tags, so what has none is of priority 0");
             }
-            (Some(_), Some((dscp, priority)), Some(on)) if !on.is_empty() && !on.contains(&priority) => {
-                let text = format!(
-                    "RDMA traffic has DSCP {dscp}, which is of priority {priority}, and PFC is on for {}",
-                    list(on.iter().copied())
-                );
-                verdicts.warn(name, text);
-            }
-            (Some(_), Some((dscp, priority)), _) => {
-                verdicts.pass(name, format!("RDMA traffic has DSCP {dscp}, which is of priority {priority}"));
-            }
-            (Some(_), None, _) => verdicts.pass(name, "traffic is classified by DSCP"),
             (None, ..) => verdicts.unknown(name, "no source tells how traffic is classified; mlnx_qos does"),
+            (Some(_), ..) if evidence.profile.expect.lossless == Some(false) => {
+                verdicts.pass(name, "traffic is classified by DSCP");
+            }
+            (Some(_), None, _) => {
+                let text = "traffic is classified by DSCP, and no source tells that of RDMA traffic; cma_roce_tos does";
+                verdicts.unknown(name, text);
+            }
+            (Some(_), Some((dscp, priority)), wanted) => {
+                let text = format!("RDMA traffic has DSCP {dscp}, which is of priority {priority}");
+                match wanted {
+                    Some(wanted) if wanted.contains(&priority) => verdicts.pass(name, text),
+                    Some(wanted) => {
+                        verdicts.warn(name, format!("{text}, and flow control is for {}", list(wanted)));
+                    }
+                    None => verdicts.unknown(name, format!("{text}; that of flow control is not told")),
+                }
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use nvtopo::Result;
 use nvtopo::source::{Contents, Locator};
 
 pub use crate::reading::kernel_log::{DriverEvent, DriverEventKind};
+pub use crate::reading::log_device::KernelLog;
 pub use events::DriverEvents;
 pub use processes::{GpuWork, Job, Locality};
 

@@ -2,6 +2,7 @@
 
 use super::documents::objects;
 use super::host::lines;
+use super::kubelet_state;
 use super::processes::{self, Program};
 use crate::evidence::Evidence;
 use nvtopo::model::Stated;
@@ -84,7 +85,10 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
     if builder.sources.is_empty() && builder.problem.is_none() {
         saved(evidence, &mut builder);
     }
-    is_there |= !evidence.names("var/lib/kubelet").is_empty();
+    is_there |= !evidence.names("var/lib/kubelet").is_empty()
+        || kubelet_state::cpus(evidence).known().is_some()
+        || kubelet_state::memory(evidence).known().is_some()
+        || kubelet_state::devices(evidence).known().is_some();
     match builder {
         Builder { problem: Some(problem), .. } => Kubelet::Unreadable(problem),
         Builder { sources, effective, .. } if !sources.is_empty() => {

@@ -4,6 +4,7 @@
 pub(crate) mod c2c;
 pub(crate) mod counters;
 pub(crate) mod documents;
+pub(crate) mod gpu_events;
 pub(crate) mod growth;
 pub(crate) mod host;
 pub(crate) mod imex;
@@ -12,6 +13,7 @@ pub(crate) mod kernel_log;
 pub(crate) mod kubelet;
 pub(crate) mod kubelet_state;
 pub(crate) mod links;
+pub(crate) mod log_device;
 pub(crate) mod log_time;
 pub(crate) mod lspci;
 pub(crate) mod nvlink_counters;

@@ -75,7 +75,14 @@ fn command(line: &str) -> Option<Vec<&str>> {
     if line.len() > MAX_COMMAND {
         return None;
     }
-    let after_prompt = ["# ", "$ ", "> "].iter().filter_map(|mark| line.find(mark).map(|at| at + 2)).min();
+    // A script that shows the settings of all interfaces: `==== show configuration for device eth0 / mlx5_0 ====`.
+    let told = line.strip_prefix("==").and_then(|line| line.split_once("configuration for device "));
+    if let Some(device) = told.and_then(|(_, rest)| rest.split([' ', '=']).find(|word| !word.is_empty())) {
+        return Some(vec!["mlnx_qos", "-i", device]);
+    }
+    // A shell that traces writes a plus before each command.
+    let after_prompt =
+        ["# ", "$ ", "> ", "+ "].iter().filter_map(|mark| line.find(mark).map(|at| at + 2)).min();
     [after_prompt.unwrap_or(0), 0].into_iter().find_map(|from| {
         let rest = line.get(from..)?.trim_start();
         let rest = rest.strip_prefix("sudo ").unwrap_or(rest);
@@ -140,6 +147,11 @@ mod tests {
             command("$ sudo /usr/bin/mlnx_qos -i eth0"),
             Some(vec!["/usr/bin/mlnx_qos", "-i", "eth0"])
         );
+        let words = Some(vec!["mlnx_qos", "-i", "eth4", "--trust", "dscp"]);
+        assert_eq!(command("+ mlnx_qos -i eth4 --trust dscp"), words);
+        let words = Some(vec!["mlnx_qos", "-i", "eth0"]);
+        assert_eq!(command("======== show configuration for device eth0 / mlx5_0========"), words);
+        assert_eq!(command("======== show configuration for device eth0========"), words);
         assert_eq!(command("dcb pfc show dev eth0"), Some(vec!["dcb", "pfc", "show", "dev", "eth0"]));
         for line in ["", "link mlx5_0/1 state ACTIVE", "ip", "  rx_prio3_pause: 0", "é"] {
             assert_eq!(command(line), None, "{line}");

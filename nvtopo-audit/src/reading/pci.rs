@@ -2,14 +2,20 @@
 
 use super::lspci::Listed;
 use crate::evidence::Evidence;
+use crate::pairing::MELLANOX;
 use nvtopo::PciAddress;
-use nvtopo::model::{NoteCode, Stated};
+use nvtopo::model::{Nic, NoteCode, Stated};
 use std::collections::{BTreeMap, BTreeSet};
 
 const BUS: &str = "sys/bus/pci/devices";
 
 /// NVIDIA, as maker of chips, as the kernel writes it.
 const NVIDIA: &str = "0x10de";
+
+/// The virtual functions of `ConnectX-3` to the newest adapters, and of `BlueField`. Source: Linux, `mlx4_pci_table` and
+/// `mlx5_core_pci_table`.
+const VIRTUAL_FUNCTIONS: [u16; 10] =
+    [0x1002, 0x1004, 0x1012, 0x1014, 0x1016, 0x1018, 0x101a, 0x101c, 0x101e, 0xa2d3];
 
 /// The deepest nesting of bridges; machines with four levels of switches have nine.
 const MAX_DEPTH: usize = 32;
@@ -56,6 +62,16 @@ impl<'e> Pci<'e> {
         let is_guest =
             || self.listed.values().any(is_made) || self.evidence.smi().values().any(|own| own.is_guests);
         is_guest().then_some(true)
+    }
+
+    /// Returns whether an adapter is a virtual function. In a virtual machine only its name and its device tell.
+    pub(crate) fn is_virtual_function(&self, nic: &Nic, address: PciAddress) -> bool {
+        let is_named = |name: &str| name.contains("Virtual Function");
+        self.evidence.link(&format!("{BUS}/{address}/physfn")).is_some()
+            || nic.model.as_deref().is_some_and(is_named)
+            || self.listed.get(&address).is_some_and(|own| is_named(&own.name))
+            || (nic.pci.vendor == Some(MELLANOX)
+                && nic.pci.device.is_some_and(|device| VIRTUAL_FUNCTIONS.contains(&device)))
     }
 
     /// Returns NVIDIA's GPUs, those too that are set aside for virtual machines.

@@ -26,6 +26,8 @@ pub(crate) struct Port {
     pub(crate) active_mtu: Option<u32>,
     pub(crate) model: Option<String>,
     pub(crate) address: Option<PciAddress>,
+    /// The number that all devices of its card share, as tools tell it.
+    image: Option<String>,
     pub(crate) interfaces: Vec<String>,
     /// The addresses that `show_gids` lists. `None`: it was not run, or not to its end.
     pub(crate) saved_gids: Option<Vec<Gid>>,
@@ -52,14 +54,15 @@ impl Port {
         self.state.is_some_and(|state| state != PortState::Active)
     }
 
-    /// Returns the card that it is a part of: functions of one slot are one card.
+    /// Returns the card that it is a part of: functions of one slot are one card; where no source tells slots, devices of one
+    /// system image.
     pub(crate) fn card(&self) -> String {
         match self.address {
             Some(address) => {
                 let text = address.to_string();
                 text.rsplit_once('.').map_or(text.clone(), |(slot, _)| slot.to_owned())
             }
-            None => self.device.clone(),
+            None => slot_of(&self.device).or(self.image.as_deref()).unwrap_or(&self.device).to_owned(),
         }
     }
 
@@ -74,6 +77,15 @@ impl Port {
             None => Stated::Unstated,
         }
     }
+}
+
+/// Returns the slot in a name that rdma-core makes of an address: `roceP2p1s0` of `roceP2p1s0f1`.
+fn slot_of(device: &str) -> Option<&str> {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (slot, function) = device.rsplit_once('f')?;
+    let (bus, number) = slot.rsplit_once('s')?;
+    let (_, bus) = bus.rsplit_once('p')?;
+    [bus, number, function].into_iter().all(is_number).then_some(slot)
 }
 
 /// The ports of a machine.
@@ -128,6 +140,7 @@ fn read(evidence: &Evidence<'_>) -> Ports {
             fill_from_topology(port, nic);
         }
         port.model = port.model.take().or_else(|| listed.models.get(&port.device).cloned());
+        port.image = listed.cards.get(&port.device).cloned();
     }
     ports.sort_by_key(|a| (natural(&a.device), a.number));
     if !ports.is_empty() {

@@ -32,6 +32,8 @@ pub(crate) struct Gid {
 pub(super) struct Listed {
     pub(super) ports: BTreeMap<(String, u32), Told>,
     pub(super) models: BTreeMap<String, String>,
+    /// The number that all devices of a card share.
+    pub(super) cards: BTreeMap<String, String>,
     /// `show_gids` was run to its end: an address that it does not list is not there.
     pub(super) has_gids: bool,
 }
@@ -137,6 +139,13 @@ impl Listed {
         let (name, value) = (name.trim(), value.trim());
         if name == "CA type" && !value.is_empty() {
             self.models.insert(device.clone(), value.to_owned());
+        }
+        // `ibstat`: 0xfc4cea0300f94230; `ibv_devinfo`: fc4c:ea03:00f9:4230. Firmware without one says 0.
+        if matches!(name, "System image GUID" | "sys_image_guid") {
+            let digits = value.trim_start_matches("0x").replace(':', "");
+            if digits.len() == 16 && digits.bytes().any(|digit| digit != b'0') {
+                self.cards.insert(device.clone(), digits);
+            }
         }
         let Some(port) = block.port else { return };
         let told = self.port(device, port);

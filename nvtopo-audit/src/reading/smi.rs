@@ -4,13 +4,29 @@ use crate::evidence::Evidence;
 use nvtopo::PciAddress;
 use std::collections::BTreeMap;
 
-/// The state of a GPU when the tool was run.
+/// The link and the load of a GPU at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Queried {
+pub(crate) struct Moment {
+    /// The generation at which the PCIe link ran.
+    pub(crate) generation: Option<u8>,
     /// The performance state; 0 is the highest.
-    pub(crate) performance: Option<u8>,
+    performance: Option<u8>,
     /// The share of time in which the GPU computed, in percent.
-    pub(crate) utilization: Option<u8>,
+    utilization: Option<u8>,
+}
+
+impl Moment {
+    /// Returns whether the GPU was at work, so that its PCIe link was not slowed down.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.performance == Some(0) || self.utilization.is_some_and(|percent| percent > 0)
+    }
+}
+
+/// The state of a GPU when the tool was run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Queried {
+    /// Each time that the tool was run, in the order of the texts.
+    pub(crate) moments: Vec<Moment>,
     /// The number of PCIe packets that were sent again.
     pub(crate) replays: Option<u64>,
     /// The size of the window through which PCIe peers reach its memory, in bytes.
@@ -23,13 +39,6 @@ pub(crate) struct Queried {
     pub(crate) is_guests: bool,
 }
 
-impl Queried {
-    /// Returns whether the GPU was at work, so that its PCIe link was not slowed down.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.performance == Some(0) || self.utilization.is_some_and(|percent| percent > 0)
-    }
-}
-
 /// Returns the state of each GPU.
 pub(crate) fn read(evidence: &Evidence<'_>) -> BTreeMap<PciAddress, Queried> {
     let mut all: BTreeMap<PciAddress, Queried> = BTreeMap::new();
@@ -38,7 +47,7 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> BTreeMap<PciAddress, Queried> {
         for line in saved.text.lines() {
             if let Some(address) = gpu(line) {
                 open = Some(address);
-                all.entry(address).or_default();
+                all.entry(address).or_default().moments.push(Moment::default());
             }
             let Some(own) = open.and_then(|address| all.get_mut(&address)) else { continue };
             match pair(line.trim()) {
@@ -73,13 +82,14 @@ impl Queried {
         let number = || value.split_whitespace().next()?.parse::<u64>().ok();
         self.tells_fabric |= section == "fabric";
         self.tells_mig |= section == "mig_mode";
+        let small = || number().and_then(|number| number.try_into().ok());
+        let Some(now) = self.moments.last_mut() else { return };
         match (section, key) {
             (_, "performance_state") => {
-                self.performance = value.strip_prefix('P').and_then(|state| state.parse().ok());
+                now.performance = value.strip_prefix('P').and_then(|state| state.parse().ok());
             }
-            ("utilization", "gpu" | "gpu_util") => {
-                self.utilization = number().and_then(|percent| percent.try_into().ok());
-            }
+            ("utilization", "gpu" | "gpu_util") => now.utilization = small(),
+            ("pcie_generation", "current") | (_, "current_link_gen") => now.generation = small(),
             (_, "virtualization_mode") => {
                 self.is_guests = ["pass-through", "vgpu"].contains(&value.to_ascii_lowercase().as_str());
             }

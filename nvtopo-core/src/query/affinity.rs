@@ -28,4 +28,17 @@ impl Topology {
     pub fn local_nodes(&self, id: NodeId) -> Stated<NodeSet> {
         tree::nodes_near(|id| self.node(id), id)
     }
+
+    /// Returns whether no CPU is left beside a device whose NUMA node is known, though the machine has some: they are offline or
+    /// gone.
+    pub(crate) fn lacks_cpus(&self, id: NodeId) -> bool {
+        let numa = || self.numa_ancestor(id).and_then(|id| self.node(id).kind.as_numa_node());
+        let none_left = match self.local_cpus(id) {
+            Stated::Known(cpus) => cpus.is_empty(),
+            // Who lists the CPUs of the machine would list those of this node.
+            _ => self.lists_all_cpus() && numa().is_some_and(|numa| numa.cpus.is_empty()),
+        };
+        let has_node = self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty());
+        none_left && has_node && !self.cpus().is_empty()
+    }
 }

@@ -121,6 +121,10 @@ pub(super) fn reserved(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
     if own.is_empty() && whole == 0 {
         match list {
+            Some(list) if !evidence.topology.lists_all_cpus() => verdicts.unknown(
+                NODE,
+                format!("CPUs {list} are reserved, and no source lists all CPUs and cores of the machine"),
+            ),
             Some(list) => verdicts.pass(NODE, format!("CPUs {list} are reserved")),
             None => verdicts.pass(NODE, format!("CPUs are reserved by number: {}", by_count.join(", "))),
         }

@@ -2,7 +2,7 @@
 //!
 //! |⋃ nodes(i)| over i in S: fewer is better. A GPU that is equally close to several nodes counts all of them; a GPU whose nodes
 //! are unknown is compared as if it had a node of its own, and then the value is unknown. Ties go to sets with fewer such GPUs,
-//! so that sets of equal value are equally known.
+//! so that sets of equal value are equally known, and with fewer GPUs beside which no CPU is left.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -38,24 +38,24 @@ impl Objective for NumaSpan {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let locality = partial.weights.locality();
-        let unknown = (partial.chosen & locality.unknown).count_ones();
-        numa_worth(numa_cost(locality.span(partial.chosen).into(), unknown.into())).into()
+        let poor = (partial.chosen & locality.poor).count_ones();
+        numa_worth(numa_cost(locality.span(partial.chosen).into(), poor.into())).into()
     }
 
     /// Returns an upper bound: GPUs that join add as many nodes as the fullest groups need to hold them, unless enough GPUs share
-    /// the nodes of the chosen; a GPU with unknown nodes adds its own.
+    /// the nodes of the chosen; a GPU with unknown nodes adds its own. Those without CPUs join last.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let locality = partial.weights.locality();
         let span = locality.span(partial.chosen);
-        let unknown = (partial.chosen & locality.unknown).count_ones();
-        let known = (partial.open & !locality.unknown).count_ones();
-        let join = (partial.missing as u32).saturating_sub(known);
+        let poor = (partial.chosen & locality.poor).count_ones();
+        let beyond = |set: Set| (partial.missing as u32).saturating_sub((partial.open & !set).count_ones());
+        let join = beyond(locality.unknown);
         let within = if partial.missing > 0 { locality.within(partial.open, partial.chosen) } else { 0 };
         let more = partial.missing.saturating_sub(within);
         let more = locality.fewest_groups(partial.open, partial.chosen, more);
         numa_worth(numa_cost(
             u64::from(span) + u64::from(join.max(more)),
-            u64::from(unknown) + u64::from(join),
+            u64::from(poor) + u64::from(beyond(locality.poor)),
         ))
     }
 

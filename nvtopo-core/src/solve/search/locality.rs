@@ -20,6 +20,8 @@ pub(in crate::solve) struct Locality {
     shared: Vec<u64>,
     /// The candidates whose nodes are unknown.
     pub(in crate::solve) unknown: Set,
+    /// These, and the candidates beside whose nodes no CPU is left.
+    pub(in crate::solve) poor: Set,
     /// The candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
     pub(in crate::solve) models: Vec<Set>,
     /// The candidates whose model is unknown.
@@ -52,6 +54,9 @@ impl Locality {
                 }
             })
             .collect();
+        let lacks = |&(_, gpu): &(usize, &usize)| topology.lacks_cpus(topology.devices()[*gpu]);
+        let lacking = gpus.iter().enumerate().filter(lacks);
+        let poor = lacking.fold(unknown, |poor, (candidate, _)| poor | 1 << candidate);
         let words = numbers.len().div_ceil(64);
         let mut nodes = vec![0; words * gpus.len()];
         for (candidate, list) in lists.iter().enumerate() {
@@ -99,6 +104,7 @@ impl Locality {
             nodes,
             shared,
             unknown,
+            poor,
             models,
             unknown_models,
             nics: nics.len(),
@@ -147,13 +153,13 @@ impl Locality {
     }
 
     /// Returns whether exchanging two candidates changes the span of no set: they have the same nodes, or the same number of
-    /// nodes of their own, and the nodes of both are known, or of neither.
+    /// nodes of their own, the nodes of both are known, or of neither, and CPUs are beside both, or neither.
     pub(in crate::solve) fn interchangeable(&self, a: usize, b: usize) -> bool {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
-        let unknown = |gpu: usize| self.unknown >> gpu & 1;
-        unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
+        let kind = |gpu: usize| (self.unknown >> gpu & 1, self.poor >> gpu & 1);
+        kind(a) == kind(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 
     /// Returns the weights of one candidate to the NICs.

@@ -33,7 +33,8 @@ impl NumaDomains {
         let first = numa().next()?;
         let alike = |node: &Domain| {
             let several = node.several() == first.several();
-            several && node.parts.is_empty() && (node.span, node.nic) == (first.span, first.nic)
+            let is_like = (node.span, node.nic, node.each) == (first.span, first.nic, 0);
+            several && node.parts.is_empty() && is_like
         };
         let few = numa().map(|node| node.gpus.len()).sum::<usize>() <= MAX_CANDIDATES;
         let nothing_else = whole.span == 0 && pair > Weight::default();

@@ -19,6 +19,8 @@ struct Plan {
     home: usize,
     /// The path to the NICs of odd hosts, if each host has NICs of its own, as many as GPUs.
     nics: Option<PathType>,
+    /// The CPUs beside every third host are gone.
+    lacks_cpus: bool,
 }
 
 impl Plan {
@@ -35,7 +37,9 @@ impl Plan {
                     let home = [None, Some(host), Some(rack), Some(0), known][self.home];
                     let nodes = home
                         .map_or(Stated::Unstated, |home| Stated::Known([home as u32].into_iter().collect()));
-                    let gpu = Gpu { index, nodes, ..Gpu::default() };
+                    let cpus = (host % 3 > 0).then_some(host as u32).into_iter().collect();
+                    let cpus = if self.lacks_cpus { Stated::Known(cpus) } else { Stated::Unstated };
+                    let gpu = Gpu { index, nodes, cpus, ..Gpu::default() };
                     gpus.push((fragment.add(NodeId::MACHINE, gpu), rack, host));
                 }
                 for _ in 0..self.nics.map_or(0, |_| *count) {
@@ -85,8 +89,8 @@ impl Plan {
 fn plan() -> impl Strategy<Value = Plan> {
     let racks = prop::collection::vec(prop::collection::vec(1usize..=3, 1..=3), 1..=3);
     let nics = prop::option::of(prop::sample::select(vec![PathType::Pix, PathType::Pxb, PathType::Node]));
-    let plan = (racks, 0usize..4, 0usize..5, nics);
-    plan.prop_map(|(racks, fabric, home, nics)| Plan { racks, fabric, home, nics })
+    let plan = (racks, 0usize..4, 0usize..5, nics, any::<bool>());
+    plan.prop_map(|(racks, fabric, home, nics, lacks_cpus)| Plan { racks, fabric, home, nics, lacks_cpus })
         .prop_filter("few GPUs", |plan| plan.racks.iter().flatten().sum::<usize>() <= 10)
 }
 
@@ -169,7 +173,7 @@ proptest! {
         count in 1usize..=20,
         home in 0usize..=1,
     ) {
-        let plan = Plan { racks: vec![sizes], fabric: 3, home, nics: None };
+        let plan = Plan { racks: vec![sizes], fabric: 3, home, nics: None, lacks_cpus: false };
         let topology = plan.topology();
         let gpus = topology.gpus().len();
         let domains = Domains::of(&topology).unwrap();

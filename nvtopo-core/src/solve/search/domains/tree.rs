@@ -30,6 +30,8 @@ pub(super) struct Domain {
     pub(super) level: usize,
     /// The cost of the NUMA nodes that a set with any of its GPUs is local to, as far as the parts do not count them.
     pub(super) span: i64,
+    /// The cost of each GPU that is in no part: of one beside which no CPU is left.
+    pub(super) each: i64,
     /// The parts, each before this in the list of domains, by their first GPUs.
     pub(super) parts: Vec<usize>,
     /// The GPUs that are in no part, increasing: all interchangeable.
@@ -59,7 +61,10 @@ impl Tree {
         }
         let levels = levels(topology)?;
         let (numa, costs) = numa(topology)?;
-        let mut growth = Growth { topology, nics: nearest(topology)?, numa, costs, domains: Vec::new() };
+        let lacks = |gpu: usize| topology.lacks_cpus(topology.devices()[gpu]);
+        let each = (0..gpus).map(|gpu| if lacks(gpu) { numa_cost(0, 1).cast_signed() } else { 0 }).collect();
+        let mut growth =
+            Growth { topology, nics: nearest(topology)?, numa, costs, each, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
         growth.charge(whole);
         let mut domains: Vec<Domain> = growth.domains.into_iter().map(|(domain, _)| domain).collect();
@@ -298,6 +303,8 @@ struct Growth<'a> {
     numa: Vec<usize>,
     /// The cost of the NUMA nodes of each NUMA domain.
     costs: Vec<i64>,
+    /// The cost of each GPU itself.
+    each: Vec<i64>,
     domains: Vec<(Domain, Option<usize>)>,
 }
 
@@ -313,10 +320,13 @@ impl Growth<'_> {
         }
         let least = self.least(&gpus);
         let mut parts: Vec<Vec<usize>> = Vec::new();
-        let mut singles: BTreeMap<(usize, Weight), Vec<usize>> = BTreeMap::new();
+        let mut singles: BTreeMap<(usize, Weight, i64), Vec<usize>> = BTreeMap::new();
         for part in self.joined(&gpus, least)? {
             match part[..] {
-                [gpu] => singles.entry((self.numa[gpu], self.nics[gpu])).or_default().push(gpu),
+                [gpu] => {
+                    let kind = (self.numa[gpu], self.nics[gpu], self.each[gpu]);
+                    singles.entry(kind).or_default().push(gpu);
+                }
                 _ => parts.push(part),
             }
         }
@@ -380,8 +390,8 @@ impl Growth<'_> {
     }
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
-        let (nic, node) = (self.nics[gpus[0]], self.numa[gpus[0]]);
-        self.domains.push((Domain { weight, gpus, nic, ..Domain::default() }, Some(node)));
+        let (nic, node, each) = (self.nics[gpus[0]], self.numa[gpus[0]], self.each[gpus[0]]);
+        self.domains.push((Domain { weight, gpus, nic, each, ..Domain::default() }, Some(node)));
         self.domains.len() - 1
     }
 

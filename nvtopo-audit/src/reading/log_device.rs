@@ -1,5 +1,7 @@
 //! The kernel's log: `/dev/kmsg`, or a file that a syslog daemon writes. What is new is read at each reading of the node.
 
+use super::kernel_log::DriverEvent;
+use nvtopo::source::SavedText;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -10,8 +12,16 @@ use std::path::PathBuf;
 /// The most bytes that are read at a time, and of a file at first.
 const MOST: u64 = 16 << 20;
 
-/// The kernel's log.
-pub(crate) struct KernelLog {
+/// A reader of the kernel's log: each read gives the lines that are new.
+///
+/// ```
+/// use nvtopo_audit::metrics::KernelLog;
+///
+/// let mut log = KernelLog::new("/dev/null".into());
+/// assert_eq!(log.read(), (String::new(), true));
+/// ```
+#[derive(Debug)]
+pub struct KernelLog {
     path: PathBuf,
     file: Option<File>,
     /// The begin of a line that is not there as a whole yet.
@@ -20,17 +30,18 @@ pub(crate) struct KernelLog {
 }
 
 impl KernelLog {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// Creates a reader of a file, such as `/dev/kmsg`.
+    pub fn new(path: PathBuf) -> Self {
         Self { path, file: None, rest: Vec::new(), is_begun: false }
     }
 
     /// Returns whether the log could be opened.
-    pub(crate) fn is_read(&self) -> bool {
+    pub fn is_read(&self) -> bool {
         self.file.is_some()
     }
 
     /// Returns the lines that were not read before, and whether these are the first ones. Those may be of long ago.
-    pub(crate) fn read(&mut self) -> (String, bool) {
+    pub fn read(&mut self) -> (String, bool) {
         let mut new = Vec::new();
         // A file that was renamed is read to its end.
         self.drain(&mut new);
@@ -84,6 +95,14 @@ impl KernelLog {
     }
 }
 
+/// Returns the events of the driver in the kernel's log, as if somebody had saved these lines. `None`: it tells of none, or
+/// cannot be read.
+pub(crate) fn driver_events(path: &str) -> Option<SavedText> {
+    let (lines, _) = KernelLog::new(path.into()).read();
+    let events: Vec<&str> = lines.lines().filter(|line| DriverEvent::parse(line).is_some()).collect();
+    (!events.is_empty()).then(|| SavedText::new(path, events.join("\n")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +132,19 @@ mod tests {
         std::fs::remove_file(path.with_extension("1")).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(log.is_read() && log.read().0.is_empty());
+    }
+
+    #[test]
+    fn events_of_the_driver_are_kept_of_a_log() {
+        let path = std::env::temp_dir().join(format!("nvtopo-events-{}", std::process::id()));
+        let xid = "4,1127,52001234,-;NVRM: Xid (PCI:0000:3b:00): 79, pid=17, GPU has fallen off the bus.";
+        std::fs::write(&path, format!("6,1,0,-;Linux version 6.8.0\n{xid}\n6,2,9,-;usb 1-1: new device\n"))
+            .unwrap();
+        assert_eq!(driver_events(path.to_str().unwrap()).map(|saved| saved.text).as_deref(), Some(xid));
+        std::fs::write(&path, "6,1,0,-;Linux version 6.8.0\n").unwrap();
+        assert_eq!(driver_events(path.to_str().unwrap()), None);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(driver_events(path.to_str().unwrap()), None);
     }
 
     #[test]
