@@ -81,7 +81,10 @@ fn take(line: &str, all: &mut BTreeMap<PciAddress, GpuEvent>) {
     if code == ACTION_CHANGED {
         let told = line.rsplit_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(word, _)| word);
         let (action, words) = match told {
-            Some("None") => return drop(all.remove(&device)),
+            Some("None") => {
+                all.remove(&device);
+                return;
+            }
             Some("Node Reboot Required") => (Action::Restart, "the driver asks for a restart of the machine"),
             Some("GPU Reset Required" | "Drain and Reset" | "Drain P2P") => {
                 (Action::Reset, "the driver asks for a reset of the GPU")

@@ -17,7 +17,7 @@ pub(crate) struct Moment {
 
 impl Moment {
     /// Returns whether the GPU was at work, so that its PCIe link was not slowed down.
-    pub(crate) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(self) -> bool {
         self.performance == Some(0) || self.utilization.is_some_and(|percent| percent > 0)
     }
 }

@@ -276,7 +276,7 @@ impl<'a> Table<'a> {
             let (from, to) = self.cells[row.first + index];
             for entry in &mut self.entries[from as usize..to as usize] {
                 if let Some(span) = span.filter(|_| count > 0) {
-                    entry.sums[span] -= own.span + own.each * count as i64;
+                    entry.sums[span] -= own.span + own.each * (count as u64).cast_signed();
                 }
                 if free > count {
                     fill(&mut entry.most, own.level, free - count);

@@ -391,7 +391,7 @@ impl Growth<'_> {
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
         let (nic, node, each) = (self.nics[gpus[0]], self.numa[gpus[0]], self.each[gpus[0]]);
-        self.domains.push((Domain { weight, gpus, nic, each, ..Domain::default() }, Some(node)));
+        self.domains.push((Domain { weight, each, gpus, nic, ..Domain::default() }, Some(node)));
         self.domains.len() - 1
     }
 
