@@ -1,11 +1,13 @@
 //! [`Audit`]: the checks to run, and what to run them on.
 
 use crate::baseline::{Baseline, Facts};
-use crate::check::{Check, checks, no_such};
+use crate::check::{Check, checks, named};
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
+use crate::fleet::name_of;
 use crate::profile::Profile;
-use crate::report::Report;
+use crate::reading::growth;
+use crate::report::{Limits, Report};
 use nvtopo::source::{Contents, Files, Locator};
 use nvtopo::{Result, Topology};
 use std::path::PathBuf;
@@ -33,6 +35,9 @@ pub struct Audit<'a> {
     only: Vec<String>,
     skip: Vec<String>,
     today: Option<String>,
+    node: Option<String>,
+    place: Option<String>,
+    limits: Limits,
 }
 
 impl<'a> Audit<'a> {
@@ -47,6 +52,9 @@ impl<'a> Audit<'a> {
             only: Vec::new(),
             skip: Vec::new(),
             today: None,
+            node: None,
+            place: None,
+            limits: Limits::default(),
         }
     }
 
@@ -101,6 +109,32 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Sets the name of the node. Without it, it is the name of the host in the evidence.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
+    /// Sets the places that the evidence was read from. A node whose evidence tells no host is called by the first of them,
+    /// such as `node17` for `node17.tar.gz`.
+    #[must_use]
+    pub fn places(mut self, locators: &[Locator]) -> Self {
+        self.place = locators.iter().find_map(|locator| match locator {
+            Locator::Path(path) => Some(name_of(path)),
+            Locator::Preset(name) => Some(name.clone()),
+            _ => None,
+        });
+        self
+    }
+
+    /// Sets the limits that make the [`Outcome`](crate::Outcome) of the report.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Runs the checks.
     ///
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
@@ -113,16 +147,24 @@ impl<'a> Audit<'a> {
         for name in
             self.only.iter().chain(&self.skip).chain(self.profile.waivers.iter().map(|own| &own.check))
         {
-            known(name)?;
+            named(name)?;
         }
         let is_named = |names: &[String], check: &Check| names.iter().any(|name| names_check(name, check));
         let run = checks().filter(|check| self.only.is_empty() || is_named(&self.only, check));
         let run = run.filter(|check| !is_named(&self.skip, check));
         let mut findings: Vec<Finding> = run.flat_map(|check| findings(check, &evidence)).collect();
         for finding in &mut findings {
-            finding.waived = self.profile.waiver(finding, self.today.as_deref()).map(str::to_owned);
+            finding.waived = self.profile.waiver(finding, self.today.as_deref()).cloned();
         }
-        Ok(Report::new(self.contents.topology.clone(), findings))
+        let idle = self.profile.waivers.iter().filter_map(|own| own.idle(&findings, self.today.as_deref()));
+        let remarks = idle.collect();
+        let mut report = Report::new(self.contents.topology.clone(), findings, self.limits.clone());
+        let node = self.node.clone().or_else(|| evidence.host());
+        report.node = node.or_else(|| self.place.clone());
+        report.date = self.today.clone();
+        report.taken = growth::taken_at(&evidence);
+        report.remarks = remarks;
+        Ok(report)
     }
 }
 
@@ -148,8 +190,8 @@ pub(crate) fn look(evidence: &Evidence<'_>) {
     for check in checks() {
         findings(check, evidence);
     }
-    // Those of a baseline, which is made of the snapshot later.
-    drop(Facts::of(evidence));
+    // Those of a baseline, which is made of the snapshot later, and of the report's heading.
+    drop((Facts::of(evidence), evidence.host(), growth::taken(evidence)));
 }
 
 /// Runs every check.
@@ -180,9 +222,4 @@ pub(crate) fn names_check(name: &str, check: &Check) -> bool {
         Some(begin) => check.code.starts_with(begin),
         None => name == check.code || name == check.theme.word(),
     }
-}
-
-/// Errors for a name that is no check's.
-fn known(name: &str) -> Result<()> {
-    if checks().any(|check| names_check(name, check)) { Ok(()) } else { Err(no_such(name)) }
 }

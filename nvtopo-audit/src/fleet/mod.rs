@@ -5,7 +5,7 @@ mod node;
 mod outliers;
 mod render;
 
-pub(crate) use node::board;
+pub(crate) use node::{board, name_of};
 pub use node::{FleetDevice, FleetNode};
 pub use outliers::{FleetBoard, Outlier};
 

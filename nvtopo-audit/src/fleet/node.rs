@@ -5,7 +5,7 @@ use crate::audit::AuditedProcess;
 use crate::baseline::{Facts, counted_firmware, inventory, of_inventory, structure};
 use crate::evidence::Evidence;
 use crate::profile::Profile;
-use crate::reading::growth::taken;
+use crate::reading::growth::{taken, written};
 use nvtopo::Topology;
 use nvtopo::model::NodeKind;
 use nvtopo::source::Contents;
@@ -115,8 +115,7 @@ impl FleetNode {
 
     /// Returns the time of its snapshot, such as `2026-11-30T10:00:00Z`. `None`: unknown.
     pub fn taken_at(&self) -> Option<String> {
-        let seconds = i64::try_from(self.taken?).ok()?;
-        jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+        written(self.taken?)
     }
 
     /// Returns a field by its name in documents, such as `driver` or `gpu_firmware`. `None`: no such field, or not known.
@@ -130,7 +129,7 @@ impl FleetNode {
 }
 
 /// Returns the name of a node by that of its file.
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let name = super::file_name(path);
     let endings = [".tar.gz", ".tgz", ".json.gz", ".json", ".txt", ".snapshot", ".xml", ".gz"];
     let end = endings.iter().find(|end| name.len() > end.len() && name.ends_with(**end) && !path.is_dir());
