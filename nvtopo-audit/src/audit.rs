@@ -4,13 +4,15 @@ use crate::baseline::{Baseline, Facts};
 use crate::check::{Check, checks, named};
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
-use crate::fleet::name_of;
+use crate::fleet::{board, name_of};
 use crate::profile::Profile;
-use crate::reading::growth;
+use crate::reading::{growth, qos};
 use crate::report::{Limits, Report};
-use nvtopo::source::{Contents, Files, Locator};
+use nvtopo::model::{Fragment, Provenance, TopologyBuilder};
+use nvtopo::source::{Contents, Files, Locator, SavedText};
 use nvtopo::{Result, Topology};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// The process whose allowed CPUs and memory nodes are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,7 +159,8 @@ impl<'a> Audit<'a> {
             finding.waived = self.profile.waiver(finding, self.today.as_deref()).cloned();
         }
         let idle = self.profile.waivers.iter().filter_map(|own| own.idle(&findings, self.today.as_deref()));
-        let remarks = idle.collect();
+        let remarks = self.baseline.and_then(|own| other_board(own, self.contents)).into_iter().chain(idle);
+        let remarks = remarks.collect();
         let mut report = Report::new(self.contents.topology.clone(), findings, self.limits.clone());
         let node = self.node.clone().or_else(|| evidence.host());
         report.node = node.or_else(|| self.place.clone());
@@ -173,9 +176,26 @@ impl<'a> Audit<'a> {
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
-    Contents::open_at_once(locators, |topology, files| {
+    let look_at = |topology: &Topology, files: &Files| {
         look(&Evidence::of_files(topology, files, profile, process));
-    })
+    };
+    Contents::open_at_once(locators, look_at, is_evidence)
+}
+
+/// Returns whether a saved text that tells no topology is evidence of any check: with it alone, some check says something
+/// else than without.
+pub(crate) fn is_evidence(text: &SavedText) -> bool {
+    let Ok(nothing) = TopologyBuilder::new().with(Fragment::new(Provenance::SystemTool)).build() else {
+        return false;
+    };
+    let profile = Profile::default();
+    let verdicts = |texts: &[SavedText]| {
+        let evidence = Evidence::of_texts(&nothing, texts, &profile);
+        let facts = Facts::of(&evidence);
+        (all_findings(&evidence), facts, qos::is_told(&evidence))
+    };
+    static OF_NOTHING: OnceLock<(Vec<Finding>, Facts, bool)> = OnceLock::new();
+    verdicts(std::slice::from_ref(text)) != *OF_NOTHING.get_or_init(|| verdicts(&[]))
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of
@@ -214,6 +234,15 @@ fn findings(check: &'static Check, evidence: &Evidence<'_>) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// Returns the remark that a baseline is of another kind of machine. `None`: it is not, or is not known to be.
+fn other_board(baseline: &Baseline, contents: &Contents) -> Option<String> {
+    let (product, model) = board(baseline.topology());
+    let (own_product, own_model) = board(&contents.topology);
+    let other = |was: Option<String>, is: Option<String>| was.zip(is).filter(|(was, is)| was != is);
+    let (was, is) = other(product, own_product).or_else(|| other(model, own_model))?;
+    Some(format!("the baseline is of another kind of machine, {was}, and this one is {is}: is it that of this node?"))
 }
 
 /// Returns whether a name is that of a check: its code, its theme, or the begin of its code and `*`.

@@ -51,6 +51,11 @@ impl<'a> Evidence<'a> {
         Self::new(topology, profile, process, vec![files], &[])
     }
 
+    /// Creates the evidence of saved texts alone.
+    pub(crate) fn of_texts(topology: &'a Topology, texts: &'a [SavedText], profile: &'a Profile) -> Self {
+        Self::new(topology, profile, &AuditedProcess::Own, Vec::new(), texts)
+    }
+
     fn new(
         topology: &'a Topology,
         profile: &'a Profile,

@@ -175,7 +175,9 @@ impl Waiver {
                 _ => format!("{name} expired on {last}; {covered} findings that it accepted count again"),
             },
             (Some(last), None) => format!("{name} holds until {last}, and the date of today was not given"),
-            _ => format!("{name} accepts nothing: nothing of it fails or warns here, or another waiver comes first"),
+            _ => format!(
+                "{name} accepts nothing: nothing of it fails or warns here, or another waiver comes first"
+            ),
         })
     }
 

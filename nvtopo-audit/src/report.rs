@@ -130,7 +130,8 @@ impl Report {
         self.taken.as_deref()
     }
 
-    /// Returns remarks on waivers of the profile that accept nothing: they expired, or there is nothing to accept.
+    /// Returns remarks on a baseline that is of another kind of machine, and on waivers of the profile that accept nothing: they
+    /// expired, or there is nothing to accept.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }

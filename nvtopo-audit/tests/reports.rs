@@ -2,7 +2,7 @@
 
 use crate::support::{of_text, only_status};
 use nvtopo::source::{Contents, Locator};
-use nvtopo_audit::{Audit, FailOn, Limits, Outcome, Profile, Report, Status, TextStyle};
+use nvtopo_audit::{Audit, AuditedProcess, FailOn, Limits, Outcome, Profile, Report, Status, TextStyle};
 
 /// A GPU with 17 of 18 NVLinks: made.
 fn one_link_down() -> String {
@@ -147,7 +147,8 @@ fn a_waiver_of_an_unknown_finding_accepts_nothing() {
 
 #[test]
 fn accepted_findings_are_told_as_such_everywhere() {
-    let waiver = "[[waiver]]\ncheck = \"nvlink-*\"\nreason = \"a spare\"\nowner = \"ops\"\nexpires = \"2026-06-30\"\n";
+    let waiver =
+        "[[waiver]]\ncheck = \"nvlink-*\"\nreason = \"a spare\"\nowner = \"ops\"\nexpires = \"2026-06-30\"\n";
     let report = board(waiver, Some("2026-06-01"));
     assert_eq!((report.count(Status::Accepted), report.outcome()), (1, Outcome::Pass));
     assert!(report.headline().contains(" 1 accepted, "), "{}", report.headline());
@@ -162,7 +163,9 @@ fn accepted_findings_are_told_as_such_everywhere() {
     let late = board(waiver, Some("2026-07-01"));
     let remark = "the waiver of nvlink-* expired on 2026-06-30; 1 finding that it accepted counts again";
     assert_eq!(late.remarks(), [remark]);
-    assert!(late.to_json().contains(remark) && late.to_text(TextStyle::default()).contains("expired on 2026"));
+    assert!(
+        late.to_json().contains(remark) && late.to_text(TextStyle::default()).contains("expired on 2026")
+    );
 }
 
 #[test]
@@ -186,7 +189,8 @@ fn files_for_ci_agree_with_the_exit_code() {
 
 #[test]
 fn every_format_names_the_node_and_the_time() {
-    let contents = crate::machine::read(&named(), "named");
+    let written = named().write();
+    let contents = written.read();
     let report = Audit::of(&contents).today("2026-03-31").run().unwrap();
     assert_eq!((report.node(), report.date()), (Some("node17"), Some("2026-03-31")));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
@@ -194,7 +198,10 @@ fn every_format_names_the_node_and_the_time() {
     assert!(json["taken"].as_str().unwrap().starts_with("2023-11-14T22:"), "{}", json["taken"]);
     assert!(report.to_text(TextStyle::default()).starts_with("node17: "));
     let junit = report.to_junit();
-    assert!(junit.contains("hostname=\"node17\"") && junit.contains("name=\"nvtopo audit node17\""), "{junit}");
+    assert!(
+        junit.contains("hostname=\"node17\"") && junit.contains("name=\"nvtopo audit node17\""),
+        "{junit}"
+    );
     // GitHub's code scanning asks for all of these, and shows no result without them.
     let sarif: serde_json::Value = serde_json::from_str(&report.to_sarif()).unwrap();
     let run = &sarif["runs"][0];
@@ -244,10 +251,16 @@ fn a_node_whose_evidence_names_no_host_is_called_by_its_place() {
 
 #[test]
 fn text_and_json_carry_the_notes_on_what_was_read() {
-    let folder = crate::support::Folder::of("notes", &[("links", &one_link_down()), ("sysctl.txt", "nothing of use\n")]);
+    let folder = crate::support::Folder::of(
+        "notes",
+        &[("links", &one_link_down()), ("sysctl.txt", "nothing of use\n")],
+    );
     let report = Audit::of(&folder.read()).run().unwrap();
     let text = report.to_text(TextStyle::default());
-    assert!(text.contains("\nNotes\n") && text.contains("1 file of no format that nvtopo knows: sysctl.txt"), "{text}");
+    assert!(
+        text.contains("\nNotes\n") && text.contains("1 file of no format that nvtopo knows: sysctl.txt"),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     assert!(json["notes"].as_array().unwrap().iter().any(|note| note["code"] == "files-left-out"), "{json}");
 }
@@ -267,4 +280,52 @@ fn warnings_have_a_remedy_and_each_unknown_check_is_told_once() {
         let begin: String = finding.check.remedy.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
         assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(&begin), "{begin}: {text}");
     }
+}
+
+/// Reads places as the command does.
+fn evidence(path: &std::path::Path) -> nvtopo::Result<Contents> {
+    let (profile, process) = (Profile::default(), AuditedProcess::Own);
+    nvtopo_audit::evidence(&[Locator::Path(path.to_owned())], &profile, &process)
+}
+
+#[test]
+fn an_input_with_nothing_but_evidence_of_checks_is_audited() {
+    let syslog = crate::support::data("audit/azurehpc-health-checks/1dev_6flap_syslog");
+    let text = std::fs::read_to_string(&syslog).unwrap();
+    let losses = |contents: &Contents| {
+        let report = Audit::of(contents).only(["nic-link-losses"]).run().unwrap();
+        crate::support::worst(&report, "nic-link-losses")
+    };
+    assert_eq!(losses(&evidence(&syslog).unwrap()), Status::Fail);
+    let folder =
+        crate::support::Folder::of("lone", &[("messages", &text), ("notes.txt", "nothing of use\n")]);
+    let contents = evidence(folder.path()).unwrap();
+    assert_eq!(losses(&contents), Status::Fail);
+    // Files that no check reads are named, and those that one reads are not.
+    let notes: Vec<&str> = contents.topology.notes().iter().map(|note| note.text.as_str()).collect();
+    assert!(notes.iter().any(|note| note.contains("notes.txt") && !note.contains("messages")), "{notes:?}");
+    // Made, in the form of mlnx_qos.
+    let qos = "Priority trust state: dscp\nPFC configuration:\n\tpriority    0   1   2   3   4   5   6   7\n\tenabled     0   0   0   1   0   0   0   0\n";
+    let folder = crate::support::Folder::of("qos", &[("mlnx_qos.txt", qos), ("links", &one_link_down())]);
+    assert!(evidence(&folder.path().join("mlnx_qos.txt")).is_ok());
+    let beside = evidence(folder.path()).unwrap();
+    assert!(beside.topology.notes().iter().all(|note| !note.text.contains("mlnx_qos.txt")));
+}
+
+#[test]
+fn a_text_that_no_check_reads_is_refused_as_before() {
+    let folder = crate::support::Folder::of("junk", &[("a.txt", "nothing of use\n")]);
+    for path in [folder.path().to_owned(), folder.path().join("a.txt")] {
+        let error = evidence(&path).err().unwrap().to_string();
+        assert!(
+            error.contains("of no format that nvtopo knows") || error.contains("not a format"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn listings_of_several_machines_are_refused() {
+    let error = evidence(&crate::support::data("audit/gpud")).err().unwrap().to_string();
+    assert!(error.contains("these are two machines"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use nvtopo::source::Locator;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 
 /// Answers of a GPU server for other programs.
@@ -19,12 +19,23 @@ pub(crate) enum Command {
     Metrics(MetricsArgs),
 }
 
+/// Reads an address and a port: `127.0.0.1:9417`, `localhost:9417`, or `:9417` for all addresses.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    }
+    let no_address = |_| "give an address and a port, as in 127.0.0.1:9417, localhost:9417 or :9417".to_owned();
+    let addresses: Vec<SocketAddr> = text.to_socket_addrs().map_err(no_address)?.collect();
+    let best = addresses.iter().find(|own| own.is_ipv4()).or(addresses.first());
+    best.copied().ok_or_else(|| format!("{text} has no address"))
+}
+
 /// Answers on /metrics, /healthz (the program runs) and /readyz (a fresh reading is there). The node is read in the
 /// background; a request gets the last reading, however long the driver takes.
 #[derive(Args, Debug)]
 pub(crate) struct MetricsArgs {
     /// Address and port to listen on. Others than loopback are reached by the network: give --token-file or TLS
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9417", env = "NVTOPOD_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9417", env = "NVTOPOD_LISTEN", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Time between readings of the node
     #[arg(long, value_name = "TIME", default_value = "15s", env = "NVTOPOD_INTERVAL")]

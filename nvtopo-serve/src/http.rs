@@ -11,7 +11,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use nvtopo::{Error, Result};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -57,7 +56,10 @@ pub(crate) struct Server {
 impl Server {
     /// Serves until the program is told to end (SIGTERM, SIGINT).
     pub(crate) fn run(self, listen: SocketAddr, limits: Limits) -> Result<()> {
-        let cannot = |error| Error::cannot_write(Path::new(&listen.to_string()), error);
+        let cannot = |error| {
+            let advice = "choose another address or port with --listen";
+            Error::input(format!("cannot listen on {listen}: {error}")).help(advice)
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
         runtime.block_on(async {
             let listener = TcpListener::bind(listen).await.map_err(cannot)?;

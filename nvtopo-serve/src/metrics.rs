@@ -37,18 +37,25 @@ pub(crate) fn serve(args: &MetricsArgs) -> Result<()> {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
         _ => None,
     };
-    if !args.listen.ip().is_loopback() && token.is_none() {
-        eprintln!(
-            "nvtopod: anybody who reaches {} can read these metrics; --token-file asks for a token",
-            args.listen
-        );
+    if !args.listen.ip().is_loopback() {
+        match (&token, &tls) {
+            (None, _) => eprintln!(
+                "nvtopod: anybody who reaches {} can read these metrics; --token-file asks for a token",
+                args.listen
+            ),
+            (Some(_), None) => eprintln!(
+                "nvtopod: the token of each scrape of {} can be read on the way; --tls-cert and --tls-key serve by TLS",
+                args.listen
+            ),
+            (Some(_), Some(_)) => {}
+        }
     }
     let last = Last::default();
     let kept = last.clone();
     let spawned = std::thread::Builder::new()
         .name("reader".to_owned())
         .spawn(move || Reader::new(options).run(&kept, interval));
-    spawned.map_err(|error| Error::cannot_write(Path::new("a thread"), error))?;
+    spawned.map_err(|error| Error::input(format!("cannot start the thread that reads the node: {error}")))?;
     let server = Server { last, token, tls, fresh: interval * STALE_INTERVALS + Duration::from_secs(60) };
     server.run(args.listen, Limits::default())
 }

@@ -1,5 +1,6 @@
 //! [`Drift`]: how a machine differs from the accepted one.
 
+use super::lines_that_differ;
 use super::{Baseline, Facts};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::Severity;
@@ -126,6 +127,12 @@ pub(super) fn compare(baseline: &Baseline, evidence: &Evidence<'_>) -> Vec<Drift
     for not in diff.not_compared.iter().filter(|not| not.known_before) {
         let text = format!("only the baseline tells {} of {}", not.fact, list(&not.parts));
         found.unknown(kind_of(not.fact, &not.parts.concat()), NODE, text);
+    }
+    // Rates of links are in the fingerprint, and no change of a device tells them.
+    if diff.changes.is_empty() && diff.not_compared.is_empty() {
+        for line in lines_that_differ(before, after, "the baseline") {
+            found.add(DriftKind::MachineChanged, NODE, line);
+        }
     }
     found.facts(&baseline.facts, evidence.facts());
     let mut all = found.all;

@@ -11,7 +11,7 @@ impl Report {
     /// Returns the report as a JSON document: `format`, `version`, `nvtopo` (the version of the program), `node` (the name),
     /// `date`, `taken` (the time of the evidence), `outcome` (`pass`, `fail`, or `unknown`, by the limits of the audit),
     /// `worst` (the worst status), `summary` with the number of findings of each status, `findings`, the worst first, `notes`
-    /// of the topology (`code`, `kind`, `text`), and `remarks` on waivers. What is not known has no key.
+    /// of the topology (`code`, `kind`, `text`), and `remarks` on the baseline and waivers. What is not known has no key.
     ///
     /// Each finding has `check`, `theme`, `severity`, `status`, `subject` and `text`; `remedy` where it fails or warns; and
     /// where the status is `accepted`, `found` (the status that the check found) and `waived` (the waiver: `reason`, `owner`,

@@ -40,19 +40,22 @@ impl Report {
     }
 
     fn write_suites(&self, writer: &mut Writer<Vec<u8>>) -> io::Result<()> {
-        let name = self.node().map_or_else(|| "nvtopo audit".to_owned(), |node| format!("nvtopo audit {node}"));
+        let name =
+            self.node().map_or_else(|| "nvtopo audit".to_owned(), |node| format!("nvtopo audit {node}"));
         let name = printable(&name).into_owned();
         let is_beyond = self.has_too_much_unknown();
-        writer.create_element("testsuites").with_attribute(("name", &*name)).write_inner_content(|writer| {
-            for theme in Theme::ALL {
-                let own = self.findings().iter().filter(|finding| finding.check.theme == theme);
-                let own: Vec<_> = own.map(|finding| (finding, self.kind(finding, is_beyond))).collect();
-                if !own.is_empty() {
-                    self.write_suite(writer, theme, &own)?;
+        writer.create_element("testsuites").with_attribute(("name", &*name)).write_inner_content(
+            |writer| {
+                for theme in Theme::ALL {
+                    let own = self.findings().iter().filter(|finding| finding.check.theme == theme);
+                    let own: Vec<_> = own.map(|finding| (finding, self.kind(finding, is_beyond))).collect();
+                    if !own.is_empty() {
+                        self.write_suite(writer, theme, &own)?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(())
     }
 

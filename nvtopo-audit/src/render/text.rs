@@ -46,6 +46,7 @@ impl Report {
         let mut text = String::new();
         let node = self.node().map_or_else(String::new, |node| format!("{node}: "));
         add_wrapped(&mut text, "", &format!("{node}{}", self.headline()), width);
+        self.remarks().iter().for_each(|remark| add_wrapped(&mut text, "Note: ", remark, width));
         let steps = self.first_steps();
         if !steps.is_empty() {
             text.push_str("\nDo first\n");
@@ -102,18 +103,17 @@ impl Report {
         add_wrapped(text, "", help, width);
     }
 
-    /// Adds what readers noted of the evidence, and remarks on waivers. Facts that are unknown are told by the findings.
+    /// Adds what readers noted of the evidence. Facts that are unknown are told by the findings.
     fn add_notes(&self, text: &mut String, style: TextStyle, width: usize) {
         let is_told = |note: &&Note| {
             let is_of_input = matches!(note.kind(), NoteKind::Driver | NoteKind::Damage | NoteKind::Conflict);
             style.all || is_of_input || note.code() == NoteCode::FilesLeftOut
         };
         let notes: Vec<&Note> = self.topology().notes().iter().filter(is_told).collect();
-        if notes.is_empty() && self.remarks().is_empty() {
+        if notes.is_empty() {
             return;
         }
         text.push_str("\nNotes\n");
-        self.remarks().iter().for_each(|remark| add_wrapped(text, "  ", remark, width));
         let most = if style.all { notes.len() } else { MOST_NOTES };
         notes.iter().take(most).for_each(|note| add_wrapped(text, "  ", &note.to_string(), width));
         if notes.len() > most {

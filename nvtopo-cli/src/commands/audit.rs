@@ -2,8 +2,8 @@
 
 use super::{read_text, style, today};
 use crate::args::{AuditArgs, AuditFormat, EvidenceArgs};
-use nvtopo::source::{Contents, Locator, read_file};
 use nvtopo::Result;
+use nvtopo::source::{Contents, Locator, read_file};
 use nvtopo_audit::{Audit, AuditedProcess, Baseline, Limits, Profile, Report, TextStyle, check, evidence};
 
 /// The verdicts, with what they were judged by.

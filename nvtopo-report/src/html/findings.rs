@@ -16,7 +16,9 @@ pub(super) fn first_steps(audit: &Report) -> String {
     if steps.is_empty() {
         let words = match audit.count(Status::Unknown) {
             0 => "Nothing: no check failed, and none warns.".to_owned(),
-            1 => "Nothing failed, and no check warns. <a href=\"#others\">1 finding</a> is unknown.".to_owned(),
+            1 => {
+                "Nothing failed, and no check warns. <a href=\"#others\">1 finding</a> is unknown.".to_owned()
+            }
             unknown => format!(
                 "Nothing failed, and no check warns. <a href=\"#others\">{unknown} findings</a> are unknown."
             ),
@@ -98,8 +100,7 @@ fn in_full_one(groups: &[&FindingGroup<'_>]) -> String {
 
 /// Returns the findings of a status as a list to open. Empty: there is none.
 pub(super) fn listed(groups: &[FindingGroup<'_>], status: Status, words: &str) -> String {
-    let own: Vec<&FindingGroup<'_>> =
-        groups.iter().filter(|group| group.status == status).collect();
+    let own: Vec<&FindingGroup<'_>> = groups.iter().filter(|group| group.status == status).collect();
     let count: usize = own.iter().map(|group| group.findings().len()).sum();
     if count == 0 {
         return String::new();
