@@ -242,7 +242,9 @@ fn other_board(baseline: &Baseline, contents: &Contents) -> Option<String> {
     let (own_product, own_model) = board(&contents.topology);
     let other = |was: Option<String>, is: Option<String>| was.zip(is).filter(|(was, is)| was != is);
     let (was, is) = other(product, own_product).or_else(|| other(model, own_model))?;
-    Some(format!("the baseline is of another kind of machine, {was}, and this one is {is}: is it that of this node?"))
+    Some(format!(
+        "the baseline is of another kind of machine, {was}, and this one is {is}: is it that of this node?"
+    ))
 }
 
 /// Returns whether a name is that of a check: its code, its theme, or the begin of its code and `*`.

@@ -150,11 +150,7 @@ fn moved_nic(document: &mut Value) {
 #[test]
 fn slow_nics_and_less_memory_make_outliers() {
     let slow = |document: &mut Value| {
-        all(document, "nic", |own| {
-            if let Some(rate) = own["rate"].as_f64() {
-                own["rate"] = (rate / 2.0).into();
-            }
-        });
+        all(document, "nic", |own| own["mb_per_s"] = 25_000.into());
     };
     let fleet = odd("slow", &[("lessmem", &less_memory), ("slownics", &slow)]);
     let fields = |name: &str| -> Vec<&str> {
@@ -172,6 +168,13 @@ fn the_difference_that_made_an_outlier_is_named() {
     let fleet = odd("named", &[("a-lessmem", &less_memory), ("moved", &moved_nic)]);
     let moved = fleet.outliers().iter().find(|own| own.node == "moved").unwrap();
     assert!(!moved.details.iter().any(|line| line.contains("memory")), "{:?}", moved.details);
+    let half = |document: &mut Value| *document = crate::baseline::half_pcie(document.clone());
+    let slower = odd("half", &[("slower", &half)]);
+    let details = &slower.outliers()[0].details;
+    assert!(
+        details.iter().any(|line| line.starts_with("only here: ") && line.contains("GB/s")),
+        "{details:?}"
+    );
     let nic = fleet.nodes()[0].devices.last().unwrap().name.clone();
     assert!(moved.details.iter().any(|line| line.contains(&*nic)), "{nic}: {:?}", moved.details);
 }

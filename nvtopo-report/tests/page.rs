@@ -25,13 +25,19 @@ pub(crate) fn assert_sound(name: &str, page: &str) {
     assert_eq!(ids.len(), ids.iter().collect::<BTreeSet<_>>().len(), "{name}: {ids:?}");
     for node in tree.descendants().filter(roxmltree::Node::is_element) {
         let tag = node.tag_name().name();
-        assert!(!["link", "script", "iframe", "object", "embed", "base", "img"].contains(&tag), "{name}: <{tag}>");
+        assert!(
+            !["link", "script", "iframe", "object", "embed", "base", "img"].contains(&tag),
+            "{name}: <{tag}>"
+        );
         for own in node.attributes() {
             let (key, value) = (own.name(), own.value());
             assert!(!key.starts_with("on") && key != "src", "{name}: {key} of <{tag}>");
             // Words for people may say anything; what a browser follows or runs may not.
             let is_followed = ["style", "href", "action", "fill", "filter"].contains(&key);
-            assert!(!is_followed || !value.contains("url(") && !value.contains("javascript:"), "{name}: {value}");
+            assert!(
+                !is_followed || !value.contains("url(") && !value.contains("javascript:"),
+                "{name}: {value}"
+            );
         }
         if tag == "style" {
             let text = node.text().unwrap_or_default();

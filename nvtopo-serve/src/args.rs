@@ -24,7 +24,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     }
-    let no_address = |_| "give an address and a port, as in 127.0.0.1:9417, localhost:9417 or :9417".to_owned();
+    let no_address =
+        |_| "give an address and a port, as in 127.0.0.1:9417, localhost:9417 or :9417".to_owned();
     let addresses: Vec<SocketAddr> = text.to_socket_addrs().map_err(no_address)?.collect();
     let best = addresses.iter().find(|own| own.is_ipv4()).or(addresses.first());
     best.copied().ok_or_else(|| format!("{text} has no address"))
