@@ -115,7 +115,7 @@ fn nodes_that_differ_from_most_of_their_like_are_outliers() {
 fn odd(name: &str, odd: &[(&str, &dyn Fn(&mut Value))]) -> Fleet {
     let nodes = Nodes::new(name);
     let mut usual = base();
-    all(&mut usual, "numa_node", |own| own["memory"] = (1007_u64 << 30).into());
+    all(&mut usual, "numa_node", |own| own["memory_bytes"] = (1007_u64 << 30).into());
     for number in 0..5 {
         nodes.add(&format!("n{number}.json"), &usual.to_string());
     }
@@ -133,8 +133,8 @@ fn all(document: &mut Value, kind: &str, change: impl Fn(&mut Value)) {
 }
 
 fn less_memory(document: &mut Value) {
-    all(document, "gpu", |own| own["memory"] = (40_u64 << 30).into());
-    all(document, "numa_node", |own| own["memory"] = (251_u64 << 30).into());
+    all(document, "gpu", |own| own["memory_bytes"] = (40_u64 << 30).into());
+    all(document, "numa_node", |own| own["memory_bytes"] = (251_u64 << 30).into());
 }
 
 fn moved_nic(document: &mut Value) {

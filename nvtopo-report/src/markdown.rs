@@ -60,7 +60,7 @@ impl NodeReport<'_> {
         }
         let parts = [
             ("Software and firmware", facts::software(self)),
-            ("GPUs", facts::gpus(topology)),
+            ("GPUs", facts::gpus(self)),
             ("Sources", facts::sources(self)),
         ];
         for (heading, table) in parts.iter().filter(|(_, table)| !table.is_empty()) {

@@ -110,7 +110,7 @@ fn changes_since_a_baseline_are_a_part_of_their_own() {
         (&json["baseline"]["date"], &json["baseline"]["same_structure"]),
         (&"2026-01-02".into(), &true.into())
     );
-    assert!(report.to_markdown().contains("| warn, warning | drift-machine-changed | GPU6 |"));
+    assert!(report.to_markdown().contains("| warn (warning) | drift-machine-changed | GPU6 |"));
 
     let others = Audit::of(&node.contents).baseline(&baseline).only(["nvlink"]).run().unwrap();
     let page = NodeReport::of(&node.contents, &others).baseline(&baseline).to_html();

@@ -201,8 +201,15 @@ impl Found<'_> {
         let part = change.part.as_str();
         let subject = if part == "machine" { NODE } else { part };
         let (was, is) = (change.before.as_deref(), change.after.as_deref());
-        let moved =
-            format!("its {} was {}, and is {}", change.fact, was.unwrap_or("none"), is.unwrap_or("none"));
+        let is_plural =
+            ["NVLinks", "PCIe lanes", "nearest "].iter().any(|begin| change.fact.starts_with(begin));
+        let (then, now) = if is_plural { ("were", "are") } else { ("was", "is") };
+        let moved = format!(
+            "its {} {then} {}, and {now} {}",
+            change.fact,
+            was.unwrap_or("none"),
+            is.unwrap_or("none")
+        );
         match change.kind {
             ChangeKind::Gone => {
                 let kind = match change.fact {

@@ -67,7 +67,7 @@ impl DrillReport {
                 None => rows.push((row, names.collect())),
             }
         }
-        let mut table = Table::new(["best placement", "pods of GPUs", "claims of GPUs", "checks", "lost"]);
+        let mut table = Table::new(["best placement", "pods", "claims", "checks", "lost"]);
         for (row, names) in rows {
             table.add([row.placement, row.pods, row.claims, row.checks, alike(&names)]);
         }
@@ -179,7 +179,7 @@ fn worst(placements: &[PlacementChange]) -> String {
         (Ok(_), (0, 0, 0, 0)) => "–".to_owned(),
         (Ok(after), (_, 0, 0, _)) => format!("{size}: {} → {} CPUs", before.cpus, after.cpus),
         (Ok(after), (_, 0, _, _)) => {
-            format!("{size}: NICs {} → {} a GPU", rate(before.nic_bandwidth), rate(after.nic_bandwidth))
+            format!("{size}: NIC {} → {}", rate(before.nic_bandwidth), rate(after.nic_bandwidth))
         }
         (Ok(after), _) => format!("{size}: {} → {}", rate(before.bandwidth), rate(after.bandwidth)),
     }
@@ -240,7 +240,7 @@ fn placed(own: &Result<Placed, String>) -> String {
         None if own.gpus.len() > 1 => told.push("unknown bandwidth".to_owned()),
         None => {}
     }
-    told.extend(own.nic_bandwidth.map(|rate| format!("NICs {rate} a GPU")));
+    told.extend(own.nic_bandwidth.map(|rate| format!("NIC {rate}")));
     told.extend((own.cpus > 0).then(|| format!("{} CPUs", own.cpus)));
     told.join(", ")
 }

@@ -162,10 +162,10 @@ impl NodeReport<'_> {
         let topology = self.topology();
         let parts = [
             ("Software and firmware", facts::software(self)),
-            ("GPUs", facts::gpus(topology)),
+            ("GPUs", facts::gpus(self)),
             ("Identity of GPUs", facts::identities(topology)),
             ("NVLink", facts::nvlink_groups(topology)),
-            ("NICs", facts::nics(topology)),
+            ("NICs", facts::nics(self)),
             ("NUMA nodes", facts::numa_nodes(topology)),
         ];
         let mut html = String::new();
