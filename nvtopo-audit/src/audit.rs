@@ -164,7 +164,7 @@ impl<'a> Audit<'a> {
         let mut report = Report::new(self.contents.topology.clone(), findings, self.limits.clone());
         let node = self.node.clone().or_else(|| evidence.host());
         report.node = node.or_else(|| self.place.clone());
-        report.date = self.today.clone();
+        report.date.clone_from(&self.today);
         report.taken = growth::taken_at(&evidence);
         report.remarks = remarks;
         Ok(report)
@@ -185,6 +185,7 @@ pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProces
 /// Returns whether a saved text that tells no topology is evidence of any check: with it alone, some check says something
 /// else than without.
 pub(crate) fn is_evidence(text: &SavedText) -> bool {
+    static OF_NOTHING: OnceLock<(Vec<Finding>, Facts, bool)> = OnceLock::new();
     let Ok(nothing) = TopologyBuilder::new().with(Fragment::new(Provenance::SystemTool)).build() else {
         return false;
     };
@@ -194,7 +195,6 @@ pub(crate) fn is_evidence(text: &SavedText) -> bool {
         let facts = Facts::of(&evidence);
         (all_findings(&evidence), facts, qos::is_told(&evidence))
     };
-    static OF_NOTHING: OnceLock<(Vec<Finding>, Facts, bool)> = OnceLock::new();
     verdicts(std::slice::from_ref(text)) != *OF_NOTHING.get_or_init(|| verdicts(&[]))
 }
 

@@ -38,8 +38,10 @@ fn serial_number(components: &[Value]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let (a, b, c, d, e) = (&digits[..8], &digits[8..12], &digits[13..16], &digits[17..20], &digits[20..]);
-    format!("urn:uuid:{a}-{b}-8{c}-8{d}-{e}")
+    let part = |from: usize, to: usize| &digits[from..to];
+    let (begin, end) = (format!("{}-{}", part(0, 8), part(8, 12)), part(20, 32));
+    // The digits of version and variant stand for themselves.
+    format!("urn:uuid:{begin}-8{}-8{}-{end}", part(13, 16), part(17, 20))
 }
 
 fn node(number: usize, node: &FleetNode) -> Value {

@@ -46,7 +46,9 @@ impl Report {
         let mut text = String::new();
         let node = self.node().map_or_else(String::new, |node| format!("{node}: "));
         add_wrapped(&mut text, "", &format!("{node}{}", self.headline()), width);
-        self.remarks().iter().for_each(|remark| add_wrapped(&mut text, "Note: ", remark, width));
+        for remark in self.remarks() {
+            add_wrapped(&mut text, "Note: ", remark, width);
+        }
         let steps = self.first_steps();
         if !steps.is_empty() {
             text.push_str("\nDo first\n");
@@ -66,20 +68,22 @@ impl Report {
                 let _ = writeln!(text, "\n{severity}");
             }
             for check in own.chunk_by(|a, b| (a.check, a.status) == (b.check, b.status)) {
-                check.iter().for_each(|group| add_group(&mut text, group, width));
+                for group in check {
+                    add_group(&mut text, group, width);
+                }
                 let is_told = steps.iter().any(|step| step.check == check[0].check);
                 if check[0].status >= Status::Warn && !is_told {
                     add_wrapped(&mut text, "          Remedy: ", check[0].check.remedy, width);
                 }
             }
         }
-        self.add_unknown(&mut text, &unknown, style, width);
+        Self::add_unknown(&mut text, &unknown, style, width);
         self.add_notes(&mut text, style, width);
         text
     }
 
     /// Adds what is unknown: each check once, unless all are asked for, and how it gets known.
-    fn add_unknown(&self, text: &mut String, groups: &[&FindingGroup<'_>], style: TextStyle, width: usize) {
+    fn add_unknown(text: &mut String, groups: &[&FindingGroup<'_>], style: TextStyle, width: usize) {
         if groups.is_empty() {
             return;
         }
@@ -115,7 +119,9 @@ impl Report {
         }
         text.push_str("\nNotes\n");
         let most = if style.all { notes.len() } else { MOST_NOTES };
-        notes.iter().take(most).for_each(|note| add_wrapped(text, "  ", &note.to_string(), width));
+        for note in notes.iter().take(most) {
+            add_wrapped(text, "  ", &note.to_string(), width);
+        }
         if notes.len() > most {
             let _ = writeln!(text, "  and {} more (--all)", notes.len() - most);
         }
