@@ -1,15 +1,18 @@
 //! [`Audit`]: the checks to run, and what to run them on.
 
 use crate::baseline::{Baseline, Facts};
-use crate::check::{Check, checks, no_such};
+use crate::check::{Check, checks, named};
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
+use crate::fleet::{board, name_of};
 use crate::profile::Profile;
-use crate::reading::log_device;
-use crate::report::Report;
-use nvtopo::source::{Contents, Files, Locator};
+use crate::reading::{growth, log_device, qos};
+use crate::report::{Limits, Report};
+use nvtopo::model::{Fragment, Provenance, TopologyBuilder};
+use nvtopo::source::{Contents, Files, Locator, SavedText};
 use nvtopo::{Result, Topology};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// The process whose allowed CPUs and memory nodes are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,9 @@ pub struct Audit<'a> {
     only: Vec<String>,
     skip: Vec<String>,
     today: Option<String>,
+    node: Option<String>,
+    place: Option<String>,
+    limits: Limits,
 }
 
 impl<'a> Audit<'a> {
@@ -48,6 +54,9 @@ impl<'a> Audit<'a> {
             only: Vec::new(),
             skip: Vec::new(),
             today: None,
+            node: None,
+            place: None,
+            limits: Limits::default(),
         }
     }
 
@@ -103,6 +112,32 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Sets the name of the node. Without it, it is the name of the host in the evidence.
+    #[must_use]
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
+    /// Sets the places that the evidence was read from. A node whose evidence tells no host is called by the first of them,
+    /// such as `node17` for `node17.tar.gz`.
+    #[must_use]
+    pub fn places(mut self, locators: &[Locator]) -> Self {
+        self.place = locators.iter().find_map(|locator| match locator {
+            Locator::Path(path) => Some(name_of(path)),
+            Locator::Preset(name) => Some(name.clone()),
+            _ => None,
+        });
+        self
+    }
+
+    /// Sets the limits that make the [`Outcome`](crate::Outcome) of the report.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Runs the checks.
     ///
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
@@ -115,16 +150,25 @@ impl<'a> Audit<'a> {
         for name in
             self.only.iter().chain(&self.skip).chain(self.profile.waivers.iter().map(|own| &own.check))
         {
-            known(name)?;
+            named(name)?;
         }
         let is_named = |names: &[String], check: &Check| names.iter().any(|name| names_check(name, check));
         let run = checks().filter(|check| self.only.is_empty() || is_named(&self.only, check));
         let run = run.filter(|check| !is_named(&self.skip, check));
         let mut findings: Vec<Finding> = run.flat_map(|check| findings(check, &evidence)).collect();
         for finding in &mut findings {
-            finding.waived = self.profile.waiver(finding, self.today.as_deref()).map(str::to_owned);
+            finding.waived = self.profile.waiver(finding, self.today.as_deref()).cloned();
         }
-        Ok(Report::new(self.contents.topology.clone(), findings))
+        let idle = self.profile.waivers.iter().filter_map(|own| own.idle(&findings, self.today.as_deref()));
+        let remarks = self.baseline.and_then(|own| other_board(own, self.contents)).into_iter().chain(idle);
+        let remarks = remarks.collect();
+        let mut report = Report::new(self.contents.topology.clone(), findings, self.limits.clone());
+        let node = self.node.clone().or_else(|| evidence.host());
+        report.node = node.or_else(|| self.place.clone());
+        report.date.clone_from(&self.today);
+        report.taken = growth::taken_at(&evidence);
+        report.remarks = remarks;
+        Ok(report)
     }
 }
 
@@ -134,13 +178,30 @@ impl<'a> Audit<'a> {
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
-    let mut contents = Contents::open_at_once(locators, |topology, files| {
+    let look_at = |topology: &Topology, files: &Files| {
         look(&Evidence::of_files(topology, files, profile, process));
-    })?;
+    };
+    let mut contents = Contents::open_at_once(locators, look_at, is_evidence)?;
     if locators.contains(&Locator::Live) {
         contents.texts.extend(log_device::driver_events("/dev/kmsg"));
     }
     Ok(contents)
+}
+
+/// Returns whether a saved text that tells no topology is evidence of any check: with it alone, some check says something
+/// else than without.
+pub(crate) fn is_evidence(text: &SavedText) -> bool {
+    static OF_NOTHING: OnceLock<(Vec<Finding>, Facts, bool)> = OnceLock::new();
+    let Ok(nothing) = TopologyBuilder::new().with(Fragment::new(Provenance::SystemTool)).build() else {
+        return false;
+    };
+    let profile = Profile::default();
+    let verdicts = |texts: &[SavedText]| {
+        let evidence = Evidence::of_texts(&nothing, texts, &profile);
+        let facts = Facts::of(&evidence);
+        (all_findings(&evidence), facts, qos::is_told(&evidence))
+    };
+    verdicts(std::slice::from_ref(text)) != *OF_NOTHING.get_or_init(|| verdicts(&[]))
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of
@@ -155,8 +216,8 @@ pub(crate) fn look(evidence: &Evidence<'_>) {
     for check in checks() {
         findings(check, evidence);
     }
-    // Those of a baseline, which is made of the snapshot later.
-    drop(Facts::of(evidence));
+    // Those of a baseline, which is made of the snapshot later, and of the report's heading.
+    drop((Facts::of(evidence), evidence.host(), growth::taken(evidence)));
 }
 
 /// Runs every check.
@@ -185,15 +246,21 @@ fn findings(check: &'static Check, evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Returns the remark that a baseline is of another kind of machine. `None`: it is not, or is not known to be.
+fn other_board(baseline: &Baseline, contents: &Contents) -> Option<String> {
+    let (product, model) = board(baseline.topology());
+    let (own_product, own_model) = board(&contents.topology);
+    let other = |was: Option<String>, is: Option<String>| was.zip(is).filter(|(was, is)| was != is);
+    let (was, is) = other(product, own_product).or_else(|| other(model, own_model))?;
+    Some(format!(
+        "the baseline is of another kind of machine, {was}, and this one is {is}: is it that of this node?"
+    ))
+}
+
 /// Returns whether a name is that of a check: its code, its theme, or the begin of its code and `*`.
 pub(crate) fn names_check(name: &str, check: &Check) -> bool {
     match name.strip_suffix('*') {
         Some(begin) => check.code.starts_with(begin),
         None => name == check.code || name == check.theme.word(),
     }
-}
-
-/// Errors for a name that is no check's.
-fn known(name: &str) -> Result<()> {
-    if checks().any(|check| names_check(name, check)) { Ok(()) } else { Err(no_such(name)) }
 }

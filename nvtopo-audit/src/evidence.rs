@@ -69,6 +69,11 @@ impl<'a> Evidence<'a> {
         Self::new(topology, profile, process, vec![files], &[])
     }
 
+    /// Creates the evidence of saved texts alone.
+    pub(crate) fn of_texts(topology: &'a Topology, texts: &'a [SavedText], profile: &'a Profile) -> Self {
+        Self::new(topology, profile, &AuditedProcess::Own, Vec::new(), texts)
+    }
+
     fn new(
         topology: &'a Topology,
         profile: &'a Profile,
@@ -115,6 +120,14 @@ impl<'a> Evidence<'a> {
     /// Returns the differences from the baseline; none without one.
     pub(crate) fn drift(&self) -> &[Drift] {
         self.readings.drift.get_or_init(|| self.baseline.map_or_else(Vec::new, |own| own.drift_of(self)))
+    }
+
+    /// Returns the name of the host, from the machine's files or a saved output of `hostname` or `uname -a`. `None`: unknown.
+    pub(crate) fn host(&self) -> Option<String> {
+        let of_file = |path: &&str| self.text(path).known().cloned();
+        let told = ["proc/sys/kernel/hostname", "etc/hostname"].iter().find_map(of_file);
+        let told = told.or_else(|| self.texts().find_map(|own| host_of(own).map(str::to_owned)));
+        told.filter(|name| is_host(name))
     }
 
     /// Returns whether there are files of a machine.
@@ -208,6 +221,25 @@ impl<'a> Evidence<'a> {
             || gpu.address.is_some_and(|address| self.smi().get(&address).is_some_and(has_section));
         (sources.any(|source| source == Provenance::Nvml) && !failed()) || is_saved()
     }
+}
+
+/// Returns the name of the host in a text that is named for it, or in the line of `uname -a`.
+fn host_of(saved: &SavedText) -> Option<&str> {
+    let file = saved.name.rsplit('/').next().unwrap_or_default();
+    if file == "hostname" || file.starts_with("hostname.") || file.starts_with("hostname_") {
+        return saved.text.lines().map(str::trim).find(|line| is_host(line));
+    }
+    saved.text.lines().find_map(|line| {
+        let mut words = line.strip_prefix("Linux ")?.split_ascii_whitespace();
+        let (host, release, version) = (words.next()?, words.next()?, words.next()?);
+        let is_uname = release.starts_with(|c: char| c.is_ascii_digit()) && version.starts_with('#');
+        (is_uname && is_host(host)).then_some(host)
+    })
+}
+
+fn is_host(name: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !name.is_empty() && name.len() <= 253 && name.chars().all(of_name)
 }
 
 /// Returns the first answer of one that has the file; else the first answer.

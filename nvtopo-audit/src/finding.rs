@@ -2,6 +2,7 @@
 
 use crate::check::Check;
 use crate::evidence::NODE;
+use crate::profile::Waiver;
 use serde::Serialize;
 use std::fmt;
 
@@ -15,6 +16,9 @@ pub enum Status {
     /// The claim holds.
     #[serde(rename = "pass")]
     Pass,
+    /// The claim does not hold, and a waiver of the profile accepts that.
+    #[serde(rename = "accepted")]
+    Accepted,
     /// The evidence is missing or cannot be read.
     #[serde(rename = "unknown")]
     Unknown,
@@ -28,13 +32,15 @@ pub enum Status {
 
 impl Status {
     /// Every status, from best to worst.
-    pub const ALL: [Self; 5] = [Self::NotApplicable, Self::Pass, Self::Unknown, Self::Warn, Self::Fail];
+    pub const ALL: [Self; 6] =
+        [Self::NotApplicable, Self::Pass, Self::Accepted, Self::Unknown, Self::Warn, Self::Fail];
 
     /// The word in texts and documents.
     pub const fn word(self) -> &'static str {
         match self {
             Self::NotApplicable => "n/a",
             Self::Pass => "pass",
+            Self::Accepted => "accepted",
             Self::Unknown => "unknown",
             Self::Warn => "warn",
             Self::Fail => "fail",
@@ -89,18 +95,19 @@ pub struct Finding {
     pub check: &'static Check,
     /// The device, port or setting that is judged, such as `GPU3` or `mlx5_0 port 1`; `node` for the machine.
     pub subject: String,
-    /// The status.
+    /// The status that the check found, whether or not that is accepted.
     pub status: Status,
     /// The evidence and, where they differ, the expectation, in one sentence.
     pub text: String,
-    /// The reason why a failure or a warning is accepted, from a waiver of the profile. It counts as passed.
-    pub waived: Option<String>,
+    /// The waiver of the profile that accepts a failure or a warning. Nothing else can be accepted: a waiver tells nothing
+    /// of what is unknown.
+    pub waived: Option<Waiver>,
 }
 
 impl Finding {
-    /// Returns the status that counts: an accepted finding passes.
+    /// Returns the status that counts: [`Status::Accepted`] for what a waiver accepts, else the found one.
     pub fn effective(&self) -> Status {
-        if self.waived.is_some() { Status::Pass } else { self.status }
+        if self.waived.is_some() { Status::Accepted } else { self.status }
     }
 }
 

@@ -52,4 +52,4 @@ pub use finding::{Finding, Severity, Status};
 pub use fleet::{Fleet, FleetBoard, FleetDevice, FleetNode, FleetOptions, Outlier};
 pub use profile::{Expected, Profile, Waiver, today};
 pub use render::TextStyle;
-pub use report::{FindingGroup, Report};
+pub use report::{FailOn, FindingGroup, Limits, Outcome, Report};

@@ -114,6 +114,9 @@ pub struct Waiver {
     pub subject: Option<String>,
     /// The reason.
     pub reason: String,
+    /// The person or team that answers for it.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// The last day on which it holds, such as `2026-06-30`; for ever without it.
     #[serde(default)]
     pub expires: Option<String>,
@@ -123,13 +126,20 @@ impl Waiver {
     /// Creates a waiver of a check, a theme, or the begin of codes and `*`: of all subjects, for ever.
     #[must_use]
     pub fn new(check: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { check: check.into(), subject: None, reason: reason.into(), expires: None }
+        Self { check: check.into(), subject: None, reason: reason.into(), owner: None, expires: None }
     }
 
     /// Sets the only subject that is accepted, such as `GPU3`.
     #[must_use]
     pub fn with_subject(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
+        self
+    }
+
+    /// Sets the person or team that answers for it.
+    #[must_use]
+    pub fn with_owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
         self
     }
 
@@ -182,22 +192,56 @@ impl Profile {
         Self::parse(&path.display().to_string(), &read_text(path)?)
     }
 
-    /// Returns the reason why a finding is accepted. `None`: it is not.
-    pub(crate) fn waiver(&self, finding: &Finding, today: Option<&str>) -> Option<&str> {
-        if !matches!(finding.status, Status::Fail | Status::Warn | Status::Unknown) {
+    /// Returns the waiver that accepts a finding. `None`: it is not accepted.
+    pub(crate) fn waiver(&self, finding: &Finding, today: Option<&str>) -> Option<&Waiver> {
+        self.waivers.iter().find(|waiver| waiver.holds(today) && waiver.covers(finding))
+    }
+}
+
+impl Waiver {
+    /// Returns whether it has not expired. Without the date of today those that expire do not hold.
+    fn holds(&self, today: Option<&str>) -> bool {
+        self.expires.as_ref().is_none_or(|last| {
+            let (last, today) = (date(last), today.and_then(date));
+            last.zip(today).is_some_and(|(last, today)| today <= last)
+        })
+    }
+
+    /// Returns whether it accepts a finding, as long as it holds.
+    fn covers(&self, finding: &Finding) -> bool {
+        matches!(finding.status, Status::Fail | Status::Warn)
+            && names_check(&self.check, finding.check)
+            && self.subject.as_ref().is_none_or(|own| *own == finding.subject)
+    }
+
+    /// Returns why it accepts none of the findings. `None`: it accepts some, or its checks did not run.
+    pub(crate) fn idle(&self, findings: &[Finding], today: Option<&str>) -> Option<String> {
+        if findings.iter().any(|finding| finding.waived.as_ref() == Some(self))
+            || !findings.iter().any(|finding| names_check(&self.check, finding.check))
+        {
             return None;
         }
-        let holds = |waiver: &&Waiver| {
-            let is_in_time = waiver.expires.as_ref().is_none_or(|last| {
-                let (last, today) = (date(last), today.and_then(date));
-                last.zip(today).is_some_and(|(last, today)| today <= last)
-            });
-            let subject = waiver.subject.as_ref();
-            is_in_time
-                && names_check(&waiver.check, finding.check)
-                && subject.is_none_or(|own| *own == finding.subject)
-        };
-        self.waivers.iter().find(holds).map(|waiver| waiver.reason.as_str())
+        let of = self.subject.as_ref().map_or_else(String::new, |subject| format!(" for {subject}"));
+        let name = format!("the waiver of {}{of}", self.check);
+        let covered = findings.iter().filter(|finding| self.covers(finding)).count();
+        Some(match (&self.expires, today) {
+            (Some(last), Some(_)) if !self.holds(today) => match covered {
+                0 => format!("{name} expired on {last}; there is nothing left that it would accept"),
+                1 => format!("{name} expired on {last}; 1 finding that it accepted counts again"),
+                _ => format!("{name} expired on {last}; {covered} findings that it accepted count again"),
+            },
+            (Some(last), None) => format!("{name} holds until {last}, and the date of today was not given"),
+            _ => format!(
+                "{name} accepts nothing: nothing of it fails or warns here, or another waiver comes first"
+            ),
+        })
+    }
+
+    /// Returns the reason, with the owner and the last day where they are told.
+    pub fn words(&self) -> String {
+        let owner = self.owner.as_ref().map_or_else(String::new, |owner| format!(", by {owner}"));
+        let until = self.expires.as_ref().map_or_else(String::new, |last| format!(", until {last}"));
+        format!("{}{owner}{until}", self.reason)
     }
 }
 

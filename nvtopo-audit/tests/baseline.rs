@@ -395,3 +395,36 @@ fn a_file_that_is_no_baseline_is_refused_with_its_line() {
         refused(&good[..end]);
     }
 }
+
+/// Halves the lanes and the rates of all PCIe links of the graph, and nothing that a device tells.
+pub(crate) fn half_pcie(mut document: Value) -> Value {
+    for link in document["topology"]["links"].as_array_mut().unwrap() {
+        if link["kind"] == "pcie" {
+            link["lanes"] = 8.into();
+            link["rate"]["mb_per_s"] = (link["rate"]["mb_per_s"].as_u64().unwrap() / 2).into();
+        }
+    }
+    document
+}
+
+#[test]
+fn slower_links_of_the_graph_are_a_change() {
+    let report = drift("half", &machine(), &half_pcie(machine()));
+    let found = finding(&report, "drift-machine-changed", "node");
+    assert_eq!(found.status, Warn);
+    assert!(found.text.contains("GB/s"), "{}", found.text);
+}
+
+#[test]
+fn a_baseline_of_another_machine_is_told_first() {
+    let other: Value = serde_json::from_str(&Topology::preset("dgx-a100").unwrap().to_json()).unwrap();
+    let report = drift("other", &machine(), &other);
+    let remark = report.remarks().first().map(String::as_str).unwrap_or_default();
+    assert!(
+        remark.starts_with("the baseline is of another kind of machine, NVIDIA DGX H100, and"),
+        "{remark}"
+    );
+    let text = report.to_text(nvtopo_audit::TextStyle::default());
+    assert!(text.lines().nth(1).unwrap().starts_with("Note: the baseline is of another kind"), "{text}");
+    assert!(drift("same", &machine(), &machine()).remarks().is_empty());
+}

@@ -111,6 +111,96 @@ fn nodes_that_differ_from_most_of_their_like_are_outliers() {
     assert!(text.contains("broken.json: "), "{text}");
 }
 
+/// A fleet of DGX H100s of which some differ: made.
+fn odd(name: &str, odd: &[(&str, &dyn Fn(&mut Value))]) -> Fleet {
+    let nodes = Nodes::new(name);
+    let mut usual = base();
+    all(&mut usual, "numa_node", |own| own["memory_bytes"] = (1007_u64 << 30).into());
+    for number in 0..5 {
+        nodes.add(&format!("n{number}.json"), &usual.to_string());
+    }
+    for (name, change) in odd {
+        let mut document = usual.clone();
+        change(&mut document);
+        nodes.add(&format!("{name}.json"), &document.to_string());
+    }
+    nodes.read(&FleetOptions::default())
+}
+
+fn all(document: &mut Value, kind: &str, change: impl Fn(&mut Value)) {
+    let nodes = document["topology"]["nodes"].as_array_mut().unwrap();
+    nodes.iter_mut().filter_map(|node| node.get_mut(kind)).for_each(change);
+}
+
+fn less_memory(document: &mut Value) {
+    all(document, "gpu", |own| own["memory_bytes"] = (40_u64 << 30).into());
+    all(document, "numa_node", |own| own["memory_bytes"] = (251_u64 << 30).into());
+}
+
+fn moved_nic(document: &mut Value) {
+    let nics: Vec<Value> = document["topology"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|node| Some(node.get("nic")?["parent"].clone()))
+        .collect();
+    change(document, "nic", nics.len() - 1, |own| own["parent"] = nics[0].clone());
+}
+
+#[test]
+fn slow_nics_and_less_memory_make_outliers() {
+    let slow = |document: &mut Value| {
+        all(document, "nic", |own| own["mb_per_s"] = 25_000.into());
+    };
+    let fleet = odd("slow", &[("lessmem", &less_memory), ("slownics", &slow)]);
+    let fields = |name: &str| -> Vec<&str> {
+        let own = fleet.outliers().iter().find(|own| own.node == name);
+        own.map_or_else(Vec::new, |own| own.differences.iter().map(|(field, _, _)| *field).collect())
+    };
+    assert_eq!(fields("lessmem"), ["gpu_memory", "memory"]);
+    assert_eq!(fields("slownics"), ["nic_rate"]);
+    assert_eq!(fleet.outliers().len(), 2);
+}
+
+#[test]
+fn the_difference_that_made_an_outlier_is_named() {
+    // The first of those with the usual structure has less memory, which is none of the others' difference.
+    let fleet = odd("named", &[("a-lessmem", &less_memory), ("moved", &moved_nic)]);
+    let moved = fleet.outliers().iter().find(|own| own.node == "moved").unwrap();
+    assert!(!moved.details.iter().any(|line| line.contains("memory")), "{:?}", moved.details);
+    let half = |document: &mut Value| *document = crate::baseline::half_pcie(document.clone());
+    let slower = odd("half", &[("slower", &half)]);
+    let details = &slower.outliers()[0].details;
+    assert!(
+        details.iter().any(|line| line.starts_with("only here: ") && line.contains("GB/s")),
+        "{details:?}"
+    );
+    let nic = fleet.nodes()[0].devices.last().unwrap().name.clone();
+    assert!(moved.details.iter().any(|line| line.contains(&*nic)), "{nic}: {:?}", moved.details);
+}
+
+#[test]
+fn rows_have_numbers_and_nodes_that_could_not_be_read() {
+    let nodes = made("rows", 3);
+    nodes.add("broken.json", "{\"format\": \"nvtopo-topology\", \"version\": 1, ");
+    nodes.add("dell.txt.gz", "\tGPU0\tGPU1\nGPU0\t X \tNV4\nGPU1\tNV4\t X \n");
+    let fleet = nodes.read(&FleetOptions::default().now(Some(1_700_000_000)));
+    let rows: Vec<Value> = fleet.to_jsonl().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let row = |name: &str| rows.iter().find(|row| row["node"] == name).unwrap();
+    assert_eq!((&row("node00001")["cpus"], &row("node00001")["gpu_count"]), (&224.into(), &8.into()));
+    assert!(row("broken.json")["unreadable"].is_string());
+    assert_eq!((&row("dell")["board"], &row("dell")["gpu_count"]), (&Value::Null, &2.into()));
+    let csv = fleet.to_csv().unwrap();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    assert_eq!(reader.headers().unwrap().iter().last(), Some("unreadable"));
+    let broken = reader.records().map(Result::unwrap).find(|row| &row[0] == "broken.json").unwrap();
+    assert!(!broken[broken.len() - 1].is_empty());
+    let bom: Value = serde_json::from_str(&fleet.to_cyclonedx()).unwrap();
+    assert_eq!(bom["metadata"]["timestamp"], "2023-11-14T22:13:20Z");
+    let serial = bom["serialNumber"].as_str().unwrap();
+    assert!(serial.starts_with("urn:uuid:") && serial.len() == 45, "{serial}");
+}
+
 #[test]
 fn without_a_majority_nobody_is_an_outlier() {
     let nodes = Nodes::new("split");
@@ -188,7 +278,7 @@ fn the_ages_of_snapshots_are_told() {
     assert!(text.contains(expected), "{text}");
     assert_eq!(fleet.nodes()[0].taken_at().as_deref(), Some("2023-11-14T22:15:00Z"));
     assert!(fleet.to_jsonl().contains("\"taken\":\"2023-11-14T22:15:00Z\""));
-    assert!(fleet.to_csv().unwrap().contains(",taken,outlier\n"));
+    assert!(fleet.to_csv().unwrap().contains(",taken,outlier,unreadable\n"));
     assert!(!nodes.read(&FleetOptions::default()).to_text().contains("Snapshots are"));
 }
 

@@ -5,6 +5,7 @@ use crate::table::Table;
 use nvtopo::model::{Gpu, NodeKind, Provenance};
 use nvtopo::render::count_of;
 use nvtopo::{Bytes, CpuSet, Topology, nearest_nics};
+use nvtopo_audit::Status;
 use nvtopo_draw::words;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +51,8 @@ fn packages(topology: &Topology) -> Option<String> {
 }
 
 /// Returns the GPUs.
-pub(crate) fn gpus(topology: &Topology) -> Table {
+pub(crate) fn gpus(report: &NodeReport<'_>) -> Table {
+    let topology = report.topology();
     let heads = [
         "GPU",
         "Model",
@@ -76,10 +78,17 @@ pub(crate) fn gpus(topology: &Topology) -> Table {
             near_cpus(topology, position),
             nics.unwrap_or_default(),
             nvlinks(topology, position, gpu),
-            words::gpu_marks(topology, position, gpu).join("; "),
+            faults(report, words::gpu_marks(topology, position, gpu), &gpu.name()),
         ]);
     }
     table.without_empty_columns()
+}
+
+/// Returns the faults of a device: what its facts tell, and the checks that fail for it.
+fn faults(report: &NodeReport<'_>, mut marks: Vec<String>, name: &str) -> String {
+    let failed = report.audit.of_status(Status::Fail).filter(|own| own.subject == name);
+    marks.extend(failed.map(|own| format!("fails {}", own.check.code)));
+    marks.join("; ")
 }
 
 /// Returns what names each GPU and its firmware. Empty: nothing is known of them.
@@ -117,7 +126,8 @@ fn near_cpus(topology: &Topology, position: usize) -> String {
 }
 
 /// Returns the NICs.
-pub(crate) fn nics(topology: &Topology) -> Table {
+pub(crate) fn nics(report: &NodeReport<'_>) -> Table {
+    let topology = report.topology();
     let heads = [
         "NIC",
         "Interfaces",
@@ -148,7 +158,7 @@ pub(crate) fn nics(topology: &Topology) -> Table {
             near_nodes(topology, position),
             nic.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
             nic.firmware.clone().unwrap_or_default(),
-            words::nic_marks(nic).join("; "),
+            faults(report, words::nic_marks(nic), &nic.name),
         ]);
     }
     table.without_empty_columns()

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 const VERSION: u32 = 1;
 
 impl NodeReport<'_> {
-    /// Writes the report as a JSON document: `format`, `version`, `nvtopo`, `date`, `machine` (name, facts, fingerprint of the
+    /// Writes the report as a JSON document: `format`, `version`, `nvtopo`, `date`, `node`, `taken`, `machine` (name, facts, fingerprint of the
     /// structure, inventory), `first` (the remedies that come first), `audit` (the document of
     /// [`Report::to_json`](nvtopo_audit::Report::to_json)), `baseline` (its date and fingerprint, and whether the structure is
     /// the same), `placements` (each with `gpus` and either `answer` or `error`; `failed` are chosen GPUs
@@ -27,6 +27,8 @@ impl NodeReport<'_> {
         add("version", VERSION.into());
         add("nvtopo", env!("CARGO_PKG_VERSION").into());
         add("date", self.date.as_deref().into());
+        add("node", self.audit.node().into());
+        add("taken", self.audit.taken().into());
         let state = self.state();
         add(
             "machine",

@@ -15,10 +15,12 @@ impl NodeReport<'_> {
     /// UUIDs and serial numbers are left out.
     pub fn to_markdown(&self) -> String {
         let topology = self.topology();
+        let name = words::machine_name(topology);
         let mut out = format!(
-            "# {}: {}\n\n{}\n\n{}.\n",
-            markdown(&words::machine_name(topology)),
+            "# {}: {}\n\n{}: {}\n\n{}.\n",
+            markdown(self.audit.node().unwrap_or(&name)),
             self.audit.headline(),
+            markdown(&name),
             markdown(&words::machine_facts(topology)),
             markdown(&self.made())
         );
@@ -36,7 +38,7 @@ impl NodeReport<'_> {
             );
         }
         let mut verdicts = self.verdicts();
-        verdicts.retain(|group| group.status >= Status::Warn || group.waived.is_some());
+        verdicts.retain(|group| group.status >= Status::Warn || group.status == Status::Accepted);
         if verdicts.is_empty() {
             out += "\nNo check failed, and none warns.\n";
         } else {
@@ -58,18 +60,18 @@ impl NodeReport<'_> {
         }
         let parts = [
             ("Software and firmware", facts::software(self)),
-            ("GPUs", facts::gpus(topology)),
+            ("GPUs", facts::gpus(self)),
             ("Sources", facts::sources(self)),
         ];
         for (heading, table) in parts.iter().filter(|(_, table)| !table.is_empty()) {
             let _ = write!(out, "\n## {heading}\n\n{}", table.to_markdown());
         }
-        let notes = words::notes(topology);
+        let notes = self.notes();
         if !notes.is_empty() {
             out += "\n## Notes\n\n";
         }
         for note in notes.iter().take(MOST_NOTES) {
-            let _ = writeln!(out, "- {}", markdown(&note.to_string()));
+            let _ = writeln!(out, "- {}", markdown(note));
         }
         if let Some(more) = more(notes.len(), MOST_NOTES) {
             let _ = write!(out, "\n{more}\n");
@@ -82,8 +84,8 @@ fn findings(groups: &[FindingGroup<'_>]) -> Table {
     let mut table = Table::new(["Status", "Check", "Subject", "Finding"]);
     for group in groups {
         let (status, reason) = match group.waived {
-            Some(reason) => ("accepted".to_owned(), format!(" (accepted: {reason})")),
-            None => (format!("{}, {}", group.status, group.check.severity), String::new()),
+            Some(waiver) => (group.status.to_string(), format!(" (accepted: {})", waiver.words())),
+            None => (format!("{} ({})", group.status, group.check.severity), String::new()),
         };
         let text = format!("{}{reason}", group.text);
         table.row([status, group.check.code.to_owned(), group.subjects(), text]);

@@ -6,6 +6,7 @@ use nvtopo::Topology;
 use nvtopo::source::Contents;
 use nvtopo_audit::check::Theme;
 use nvtopo_audit::{Baseline, Finding, FindingGroup, Report, Status};
+use nvtopo_draw::words;
 use std::cell::OnceCell;
 
 /// The report on one machine. See the [crate](crate)'s example.
@@ -93,7 +94,7 @@ impl<'a> NodeReport<'a> {
     }
 
     fn is_change(&self, group: &FindingGroup<'_>) -> bool {
-        let is_told = group.status >= Status::Unknown || group.waived.is_some();
+        let is_told = group.status >= Status::Unknown || group.status == Status::Accepted;
         self.baseline.is_some() && group.check.theme == Theme::Drift && is_told
     }
 
@@ -118,9 +119,17 @@ impl<'a> NodeReport<'a> {
         }
     }
 
-    /// Returns the words on who wrote the report and when.
+    /// Returns the remarks of the audit, and the notes on what was read.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let notes = words::notes(self.topology()).into_iter().map(ToString::to_string);
+        self.audit.remarks().iter().cloned().chain(notes).collect()
+    }
+
+    /// Returns the words on who wrote the report, when, and of which node at which time.
     pub(crate) fn made(&self) -> String {
+        let node = self.audit.node().map_or_else(String::new, |node| format!(" on {node}"));
         let date = self.date.as_ref().map_or_else(String::new, |date| format!(" of {date}"));
-        format!("Report{date} by nvtopo {}", env!("CARGO_PKG_VERSION"))
+        let taken = self.audit.taken().map_or_else(String::new, |time| format!(", read at {time}"));
+        format!("Report{node}{date} by nvtopo {}{taken}", env!("CARGO_PKG_VERSION"))
     }
 }

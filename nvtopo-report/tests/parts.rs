@@ -33,7 +33,7 @@ fn a_failing_node_says_what_to_do_first() {
 fn a_sound_node_has_nothing_to_do_first() {
     let node = Node::preset("dgx-h100");
     let page = node.report().to_html();
-    assert!(page.contains("Nothing failed. <a href=\"#others\">"));
+    assert!(page.contains("Nothing failed, and no check warns. <a href=\"#others\">"));
     assert!(page.contains("No check failed, and none warns."));
     assert!(node.json()["first"].as_array().unwrap().is_empty());
 }
@@ -110,7 +110,7 @@ fn changes_since_a_baseline_are_a_part_of_their_own() {
         (&json["baseline"]["date"], &json["baseline"]["same_structure"]),
         (&"2026-01-02".into(), &true.into())
     );
-    assert!(report.to_markdown().contains("| warn, warning | drift-machine-changed | GPU6 |"));
+    assert!(report.to_markdown().contains("| warn (warning) | drift-machine-changed | GPU6 |"));
 
     let others = Audit::of(&node.contents).baseline(&baseline).only(["nvlink"]).run().unwrap();
     let page = NodeReport::of(&node.contents, &others).baseline(&baseline).to_html();

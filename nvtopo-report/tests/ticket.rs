@@ -14,7 +14,7 @@ fn a_ticket_is_short_and_says_what_to_do() {
         "{ticket}"
     );
     assert!(
-        ticket.contains("| fail, critical | gpu-count | GPU6 | it cannot be used: has fallen off the bus |")
+        ticket.contains("| fail (critical) | gpu-count | GPU6 | it cannot be used: has fallen off the bus |")
     );
     assert!(ticket.contains("\n| 2 | GPU0 GPU1 | "), "{ticket}");
     assert!(ticket.contains("Report of 2026-03-31 by nvtopo "));

@@ -1,5 +1,6 @@
 //! [`Drift`]: how a machine differs from the accepted one.
 
+use super::lines_that_differ;
 use super::{Baseline, Facts};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, ends};
@@ -130,6 +131,12 @@ pub(super) fn compare(baseline: &Baseline, evidence: &Evidence<'_>) -> Vec<Drift
         let text = format!("only the baseline tells {} of {}", not.fact, list(&not.parts));
         found.unknown(kind_of(not.fact, &not.parts.concat()), NODE, text);
     }
+    // Rates of links are in the fingerprint, and no change of a device tells them.
+    if found.all.is_empty() && diff.not_compared.is_empty() {
+        for line in lines_that_differ(before, after, "the baseline") {
+            found.add(DriftKind::MachineChanged, NODE, line);
+        }
+    }
     found.facts(&baseline.facts, evidence.facts());
     let mut all = found.all;
     all.sort_by_key(|drift| (drift.kind.severity(), drift.kind));
@@ -194,8 +201,15 @@ impl Found<'_> {
         let part = change.part.as_str();
         let subject = if part == "machine" { NODE } else { part };
         let (was, is) = (change.before.as_deref(), change.after.as_deref());
-        let moved =
-            format!("its {} was {}, and is {}", change.fact, was.unwrap_or("none"), is.unwrap_or("none"));
+        let is_plural =
+            ["NVLinks", "PCIe lanes", "nearest "].iter().any(|begin| change.fact.starts_with(begin));
+        let (then, now) = if is_plural { ("were", "are") } else { ("was", "is") };
+        let moved = format!(
+            "its {} {then} {}, and {now} {}",
+            change.fact,
+            was.unwrap_or("none"),
+            is.unwrap_or("none")
+        );
         match change.kind {
             ChangeKind::Gone => {
                 let kind = match change.fact {

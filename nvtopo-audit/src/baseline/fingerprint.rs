@@ -4,7 +4,7 @@ use super::Facts;
 use nvtopo::Topology;
 use nvtopo::diff::canonical_structure;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Returns the fingerprint of a machine's structure: `sha256:` and 64 digits, of
@@ -21,6 +21,28 @@ use std::fmt::Write as _;
 /// ```
 pub fn structure(topology: &Topology) -> String {
     hash(&canonical_structure(topology))
+}
+
+/// The most lines that are told of either of two structures.
+const LINES: usize = 4;
+
+/// Returns the lines of the canonical texts of two structures that only one of them has, such as those of other bandwidths.
+/// Empty: where their parts are is all that differs, if anything does.
+pub(crate) fn lines_that_differ(before: &Topology, after: &Topology, other: &str) -> Vec<String> {
+    let lines = |of: &Topology| -> BTreeSet<String> {
+        let text = canonical_structure(of);
+        let parts = text.lines().filter(|line| !line.starts_with("paths "));
+        // The number of a path is that of its place in the text.
+        let bare = |line: &str| match line.strip_prefix("path ").and_then(|own| own.split_once(": ")) {
+            Some((_, path)) => format!("path of {path}"),
+            None => line.to_owned(),
+        };
+        parts.map(bare).collect()
+    };
+    let (before, after) = (lines(before), lines(after));
+    let here = after.difference(&before).map(|line| format!("only here: {line}"));
+    let there = before.difference(&after).map(|line| format!("only in {other}: {line}"));
+    here.take(LINES).chain(there.take(LINES)).collect()
 }
 
 /// Returns `sha256:` and the digits of a text's hash.

@@ -8,7 +8,7 @@ pub use drift::{Drift, DriftKind};
 pub(crate) use drift::{is_told, tells};
 pub(crate) use facts::Facts;
 pub use fingerprint::structure;
-pub(crate) use fingerprint::{counted_firmware, inventory, of_inventory};
+pub(crate) use fingerprint::{counted_firmware, inventory, lines_that_differ, of_inventory};
 
 use crate::evidence::Evidence;
 use nvtopo::source::{Contents, read_file};

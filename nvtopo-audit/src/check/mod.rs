@@ -18,9 +18,10 @@ mod rdma;
 pub(crate) mod roce;
 mod security;
 
+use crate::audit::names_check;
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
-use nvtopo::Error;
+use nvtopo::{Error, Result};
 use std::fmt;
 
 /// A check: what it claims, and how it is judged.
@@ -148,10 +149,19 @@ pub fn find(code: &str) -> Option<&'static Check> {
     checks().find(|check| check.code == code)
 }
 
+/// Returns the checks of a name: a code, a theme, or the begin of codes and `*`, such as `nvlink-*`.
+///
+/// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
+pub fn named(name: &str) -> Result<Vec<&'static Check>> {
+    let own: Vec<_> = checks().filter(|check| names_check(name, check)).collect();
+    if own.is_empty() { Err(no_such(name)) } else { Ok(own) }
+}
+
 /// Returns the error for a code or another name that is no check's.
 pub fn no_such(name: &str) -> Error {
     let near = checks()
         .map(|check| check.code)
+        .chain(Theme::ALL.map(Theme::word))
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
     let advice = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
     Error::request(format!("there is no check {name:?}")).help(advice)

@@ -197,7 +197,13 @@ fn link_layer(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.unknown(NODE, format!("no source tells the link layer of {open} of {} ports", own.len()));
     } else {
         let layer = if ethernet.is_empty() { "InfiniBand" } else { "Ethernet" };
-        verdicts.pass(NODE, format!("all {} ports of the GPUs' network are {layer}", own.len()));
+        verdicts.pass(
+            NODE,
+            match own.len() {
+                1 => format!("the only port of the GPUs' network is {layer}"),
+                count => format!("all {count} ports of the GPUs' network are {layer}"),
+            },
+        );
     }
 }
 

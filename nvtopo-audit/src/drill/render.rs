@@ -72,6 +72,11 @@ impl DrillReport {
             table.add([row.placement, row.pods, row.claims, row.checks, alike(&names)]);
         }
         table.write(text, width);
+        text.push('\n');
+        let help = "The best placement is that of the job, by its GPUs, that loses most; a rate of NICs is that of each of its \
+                    GPUs. Pods and claims are told by their numbers of GPUs: those that can no longer start. --format json \
+                    has every loss by its name.";
+        wrapped(text, "", help, width);
     }
 
     /// Returns the report as a JSON document: `format`, `version`, `sizes`, `losses` (the worst first), each with `lost`, `names`,

@@ -2,7 +2,10 @@
 //! driver, its kernel and its BIOS.
 
 use super::{Fleet, FleetDevice, FleetNode};
+use crate::reading::growth::written;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 impl Fleet {
     /// Returns the inventory as a `CycloneDX` 1.6 document in JSON: `device` for nodes, GPUs and NICs, `firmware`,
@@ -11,16 +14,34 @@ impl Fleet {
         let components: Vec<Value> =
             self.nodes().iter().enumerate().map(|(number, own)| node(number, own)).collect();
         let tool = json!({ "type": "application", "name": "nvtopo", "version": env!("CARGO_PKG_VERSION") });
+        let mut metadata = json!({ "tools": { "components": [tool] } });
+        if let Some(time) = self.now.and_then(written) {
+            metadata["timestamp"] = time.into();
+        }
         let document = json!({
             "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
             "bomFormat": "CycloneDX",
             "specVersion": "1.6",
+            "serialNumber": serial_number(&components),
             "version": 1,
-            "metadata": { "tools": { "components": [tool] } },
+            "metadata": metadata,
             "components": components,
         });
         format!("{document:#}\n")
     }
+}
+
+/// Returns the number of a document by what it holds: the UUID of version 8 that its hash makes.
+fn serial_number(components: &[Value]) -> String {
+    let hash = Sha256::digest(Value::from(components).to_string().as_bytes());
+    let digits = hash.iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let part = |from: usize, to: usize| &digits[from..to];
+    let (begin, end) = (format!("{}-{}", part(0, 8), part(8, 12)), part(20, 32));
+    // The digits of version and variant stand for themselves.
+    format!("urn:uuid:{begin}-8{}-8{}-{end}", part(13, 16), part(17, 20))
 }
 
 fn node(number: usize, node: &FleetNode) -> Value {

@@ -5,8 +5,8 @@ mod node;
 mod outliers;
 mod render;
 
-pub(crate) use node::board;
 pub use node::{FleetDevice, FleetNode};
+pub(crate) use node::{board, name_of};
 pub use outliers::{FleetBoard, Outlier};
 
 use node::Words;

@@ -3,16 +3,17 @@
 use super::FleetOptions;
 use crate::baseline::{Facts, counted_firmware, inventory, of_inventory, structure};
 use crate::evidence::Evidence;
-use crate::reading::growth::taken;
+use crate::reading::growth::{taken, written};
 use nvtopo::Topology;
 use nvtopo::model::NodeKind;
+use nvtopo::render::count_of;
 use nvtopo::source::Contents;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The fields of a row: names in documents, and for people. Like nodes are compared by all of them.
-pub(super) const FIELDS: [(&str, &str); 17] = [
+pub(super) const FIELDS: [(&str, &str); 20] = [
     ("product", "product"),
     ("cpu_models", "CPU models"),
     ("cpus", "CPUs"),
@@ -22,6 +23,9 @@ pub(super) const FIELDS: [(&str, &str); 17] = [
     ("nics", "NICs"),
     ("pcie_lanes", "PCIe lanes"),
     ("mtu", "MTU of NICs"),
+    ("nic_rate", "rate of NICs"),
+    ("gpu_memory", "memory of GPUs"),
+    ("memory", "memory of CPUs"),
     ("driver", "driver"),
     ("cuda", "CUDA"),
     ("kernel", "kernel"),
@@ -31,6 +35,12 @@ pub(super) const FIELDS: [(&str, &str); 17] = [
     ("kubelet", "kubelet"),
     ("structure", "structure"),
 ];
+
+/// The fields that are numbers.
+pub(super) const NUMBERS: [&str; 2] = ["cpus", "numa_nodes"];
+
+/// The board of nodes that tell neither product nor model.
+pub(super) const UNKNOWN_BOARD: &str = "machines of unknown kind";
 
 /// The number of the field of the machine's product.
 pub(super) const PRODUCT: usize = 0;
@@ -53,6 +63,8 @@ pub struct FleetNode {
     pub board: Arc<str>,
     /// Its GPUs, then its NICs.
     pub devices: Vec<FleetDevice>,
+    /// The number of its GPUs.
+    pub gpu_count: usize,
     /// The time of its snapshot in seconds since 1970. `None`: unknown, as of topology documents.
     pub taken: Option<u64>,
     pub(super) values: [Option<Arc<str>>; FIELDS.len()],
@@ -104,6 +116,7 @@ impl FleetNode {
             path: path.to_owned(),
             board: words.shared(&name_of_board(topology)),
             devices: devices(topology, options.redact, words),
+            gpu_count: topology.gpus().len(),
             taken: taken(&evidence),
             values,
             inventory: share(of_inventory(&inventory(topology, &facts))),
@@ -112,8 +125,7 @@ impl FleetNode {
 
     /// Returns the time of its snapshot, such as `2026-11-30T10:00:00Z`. `None`: unknown.
     pub fn taken_at(&self) -> Option<String> {
-        let seconds = i64::try_from(self.taken?).ok()?;
-        jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+        written(self.taken?)
     }
 
     /// Returns a field by its name in documents, such as `driver` or `gpu_firmware`. `None`: no such field, or not known.
@@ -127,11 +139,16 @@ impl FleetNode {
 }
 
 /// Returns the name of a node by that of its file.
-fn name_of(path: &Path) -> String {
-    let name = super::file_name(path);
-    let endings = [".tar.gz", ".tgz", ".json.gz", ".json", ".txt", ".snapshot", ".xml", ".gz"];
-    let end = endings.iter().find(|end| name.len() > end.len() && name.ends_with(**end) && !path.is_dir());
-    end.and_then(|end| name.strip_suffix(*end)).unwrap_or(&name).to_owned()
+pub(crate) fn name_of(path: &Path) -> String {
+    let file = super::file_name(path);
+    let mut name = &*file;
+    let endings = [".gz", ".tgz", ".tar", ".json", ".txt", ".snapshot", ".xml", ".log"];
+    let shorter = |name: &str| endings.iter().find_map(|end| name.strip_suffix(*end)).map(str::len);
+    // Those of an archive are several.
+    while let Some(end) = shorter(name).filter(|end| *end > 0 && !path.is_dir()) {
+        name = &name[..end];
+    }
+    name.to_owned()
 }
 
 /// Gives nodes whose files differ in their endings alone the whole names of these.
@@ -178,7 +195,7 @@ fn name_of_board(topology: &Topology) -> String {
         (Some(product), Some(model)) => format!("{product} with {model}"),
         (Some(product), None) => product,
         (None, Some(model)) => format!("machines with {model}"),
-        (None, None) => "machines of unknown kind".to_owned(),
+        (None, None) => UNKNOWN_BOARD.to_owned(),
     }
 }
 
@@ -197,7 +214,8 @@ fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] 
         .then(|| counted((0..topology.gpus().len()).map(|gpu| Some(topology.nvlinks_of(gpu).0.to_string()))));
     let gpu_lanes = topology.gpus().map(|gpu| ("GPU", gpu.pci.link));
     let lanes = gpu_lanes.chain(topology.nics().map(|nic| ("NIC", nic.pci.link)));
-    let lanes = lanes.map(|(word, link)| Some(format!("{word} of {} lanes", link?.now.width?)));
+    let lanes =
+        lanes.map(|(word, link)| Some(format!("{word} of {}", count_of(link?.now.width?.into(), "lane"))));
     let gpus = topology.gpus().filter_map(|gpu| Some((gpu.model.clone(), gpu.firmware.clone()?)));
     let nics = topology.nics().filter_map(|nic| Some((nic.model.clone(), nic.firmware.clone()?)));
     [
@@ -210,6 +228,9 @@ fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] 
         counted(topology.nics().map(|nic| model(nic.model.as_ref(), &nic.pci).or(Some("NIC".to_owned())))),
         counted(lanes),
         counted(topology.nics().map(|nic| nic.mtu.map(|mtu| mtu.to_string()))),
+        counted(topology.nics().map(|nic| nic.rate.map(|rate| rate.to_string()))),
+        counted(topology.gpus().map(|gpu| gpu.memory.map(gibibytes))),
+        memory(topology),
         machine.driver.clone(),
         machine.cuda.clone(),
         facts.kernel.clone(),
@@ -219,6 +240,25 @@ fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] 
         facts.kubelet_version.clone(),
         Some(structure(topology)),
     ]
+}
+
+const GIB: u64 = 1 << 30;
+
+/// Writes a size in the nearest GiB: a driver keeps a little of a GPU's memory for itself.
+fn gibibytes(bytes: u64) -> String {
+    format!("{} GiB", bytes.saturating_add(GIB / 2) / GIB)
+}
+
+/// Returns the memory of all NUMA nodes with CPUs, up to the size of the modules: firmware and kernel keep a part of it, of
+/// like machines not quite the same. `None`: that of a node is unknown.
+fn memory(topology: &Topology) -> Option<String> {
+    let nodes = topology.numa_nodes().filter(|node| !node.cpus.is_empty());
+    let mut told = nodes.map(|node| node.memory);
+    let all = told.try_fold(0_u64, |sum, bytes| sum.checked_add(bytes?)).filter(|bytes| *bytes > 0)?;
+    // A step is a 32nd to a 16th of all: more than firmware keeps, and less than what a lost module takes.
+    let step = (all.div_ceil(GIB) / 16).max(1);
+    let step = 1_u64 << step.ilog2();
+    Some(format!("{} GiB", all.div_ceil(GIB).next_multiple_of(step)))
 }
 
 fn devices(topology: &Topology, redact: bool, words: &Words) -> Vec<FleetDevice> {

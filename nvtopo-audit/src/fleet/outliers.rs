@@ -1,6 +1,7 @@
 //! [`Outlier`]: nodes that differ from most of their like, without any baseline.
 
 use super::node::{FIELDS, FleetNode, PRODUCT, STRUCTURAL, STRUCTURE};
+use crate::baseline::lines_that_differ;
 use nvtopo::diff::Diff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,13 +63,17 @@ pub(super) fn compare(nodes: &[FleetNode]) -> (Vec<FleetBoard>, Vec<Outlier>) {
     let mut to_explain = EXPLAINED;
     for board in &boards {
         let majority: Vec<Option<&Arc<str>>> = (0..FIELDS.len()).map(|field| board.majority(field)).collect();
-        let usual = |node: &FleetNode| node.values[STRUCTURE].as_ref() == majority[STRUCTURE];
-        let model = board.nodes.iter().map(|node| &nodes[*node]).find(|node| usual(node));
+        let is_other = |node: &FleetNode, field: usize| {
+            node.values[field].as_ref().is_some_and(|own| majority[field].is_some_and(|most| own != most))
+        };
+        // What is told of an outlier must be its own: the node beside it is usual in all fields, or in most.
+        let usual = board.nodes.iter().map(|node| &nodes[*node]).filter(|node| !is_other(node, STRUCTURE));
+        let model = usual.min_by_key(|node| (0..FIELDS.len()).filter(|field| is_other(node, *field)).count());
         let mut usual_topology = None;
         for node in board.nodes.iter().map(|node| &nodes[*node]) {
             let differs = |field: usize| {
                 let (own, most) = (node.values[field].as_ref()?, majority[field]?);
-                (own != most).then(|| (FIELDS[field].0, own.clone(), most.clone()))
+                is_other(node, field).then(|| (FIELDS[field].0, own.clone(), most.clone()))
             };
             let differences: Vec<_> = (0..FIELDS.len()).filter_map(differs).collect();
             if differences.is_empty() {
@@ -83,6 +88,9 @@ pub(super) fn compare(nodes: &[FleetNode]) -> (Vec<FleetBoard>, Vec<Outlier>) {
                 if let (Some(usual), Some(own)) = (&usual_topology, read(node)) {
                     let changes = Diff::of_structure(usual, &own).changes;
                     details.extend(changes.iter().take(DIFFERENCES).map(ToString::to_string));
+                    if details.is_empty() {
+                        details.extend(lines_that_differ(usual, &own, "most"));
+                    }
                     if details.is_empty() {
                         details.push("cards are at other NUMA nodes or PCIe switches".to_owned());
                     }

@@ -1,11 +1,15 @@
 //! A fleet as text for people, JSON, CSV and JSON Lines.
 
-use super::node::{FIELDS, FleetNode};
+use super::node::{FIELDS, FleetNode, NUMBERS, UNKNOWN_BOARD};
 use super::{Fleet, FleetBoard, Outlier};
+use nvtopo::render::count_of;
 use nvtopo::{Error, Result, printable};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+/// The columns of CSV beside the fields.
+const COLUMNS: usize = 9;
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
@@ -161,28 +165,41 @@ impl Fleet {
         json!({ "name": &*board.name, "nodes": names, "values": fields })
     }
 
-    /// Returns a JSON object for each node, one a line.
+    /// Returns a JSON object for each node, one a line; of one that could not be read, with its name and the reason
+    /// (`unreadable`).
     pub fn to_jsonl(&self) -> String {
-        self.nodes().iter().fold(String::new(), |mut text, own| {
-            let _ = writeln!(text, "{}", node(own));
+        let unreadable = self.unreadable().iter();
+        let unreadable =
+            unreadable.map(|(name, error)| json!({ "node": name, "unreadable": error.message() }));
+        self.nodes().iter().map(node).chain(unreadable).fold(String::new(), |mut text, own| {
+            let _ = writeln!(text, "{own}");
             text
         })
     }
 
-    /// Returns a row for each node as CSV, with a heading. Fields that are not known are empty.
+    /// Returns a row for each node as CSV, with a heading. Fields that are not known are empty. The last column has the reason
+    /// why a node could not be read.
     ///
     /// Errors where the text cannot be put together; no fleet is known for which that is so.
     pub fn to_csv(&self) -> Result<String> {
         let failed = |error: csv::Error| Error::input(format!("cannot write CSV: {error}"));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let heading = ["node", "board"].into_iter().chain(FIELDS.iter().map(|(name, _)| *name));
+        let heading = ["node", "board", "gpu_count"].into_iter().chain(FIELDS.iter().map(|(name, _)| *name));
         writer
-            .write_record(heading.chain(["inventory", "gpu_uuids", "gpu_serials", "taken", "outlier"]))
+            .write_record(heading.chain([
+                "inventory",
+                "gpu_uuids",
+                "gpu_serials",
+                "taken",
+                "outlier",
+                "unreadable",
+            ]))
             .map_err(failed)?;
         let outliers: BTreeMap<&str, &Outlier> =
             self.outliers().iter().map(|own| (own.node.as_str(), own)).collect();
         for node in self.nodes() {
-            let mut row = vec![cell(&node.name), cell(&node.board)];
+            let mut row = vec![cell(&node.name), cell(board_of(node).unwrap_or_default())];
+            row.push(node.gpu_count.to_string());
             row.extend(node.values.iter().map(|value| cell(value.as_deref().unwrap_or_default())));
             let joined = |of: fn(&super::FleetDevice) -> Option<&str>| {
                 node.devices.iter().filter_map(of).collect::<Vec<_>>().join(" ")
@@ -195,6 +212,13 @@ impl Fleet {
                 .get(node.name.as_str())
                 .map(|own| own.differences.iter().map(|(field, _, _)| *field));
             row.push(fields.map_or_else(String::new, |fields| fields.collect::<Vec<_>>().join(" ")));
+            row.push(String::new());
+            writer.write_record(row).map_err(failed)?;
+        }
+        for (name, error) in self.unreadable() {
+            let mut row = vec![String::new(); FIELDS.len() + COLUMNS];
+            row[0] = cell(name);
+            row[FIELDS.len() + COLUMNS - 1] = cell(error.message());
             writer.write_record(row).map_err(failed)?;
         }
         let bytes =
@@ -226,10 +250,6 @@ fn told(value: &str, count: usize, nodes: usize) -> String {
     }
 }
 
-fn count_of(number: usize, word: &str) -> String {
-    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
-}
-
 /// Returns a share in percent, with a digit where it is small.
 fn percent(part: usize, all: usize) -> String {
     let share = part as f64 * 100.0 / all.max(1) as f64;
@@ -246,14 +266,23 @@ fn outlier(outlier: &Outlier) -> Value {
     })
 }
 
+/// Returns the board of a node. `None`: unknown.
+fn board_of(node: &FleetNode) -> Option<&str> {
+    Some(&*node.board).filter(|board| *board != UNKNOWN_BOARD)
+}
+
 fn node(node: &FleetNode) -> Value {
     let mut row = Map::new();
     row.insert("node".to_owned(), node.name.as_str().into());
-    row.insert("board".to_owned(), (&*node.board).into());
+    if let Some(board) = board_of(node) {
+        row.insert("board".to_owned(), board.into());
+    }
+    row.insert("gpu_count".to_owned(), node.gpu_count.into());
     for ((name, _), value) in FIELDS.iter().zip(&node.values) {
-        if let Some(value) = value {
-            row.insert((*name).to_owned(), (&**value).into());
-        }
+        let Some(value) = value else { continue };
+        let number = value.parse::<u64>().ok().filter(|_| NUMBERS.contains(name));
+        let value = number.map_or_else(|| Value::from(&**value), Value::from);
+        row.insert((*name).to_owned(), value);
     }
     if let Some(hash) = &node.inventory {
         row.insert("inventory".to_owned(), (&**hash).into());

@@ -17,8 +17,8 @@ use crate::baseline::Baseline;
 use crate::evidence::{Evidence, OWN};
 use crate::profile::Profile;
 use crate::report::Report;
-use nvtopo::Result;
-use nvtopo::source::{Contents, Locator};
+use nvtopo::source::{Contents, Files, Locator};
+use nvtopo::{Result, Topology};
 
 pub use crate::reading::kernel_log::{DriverEvent, DriverEventKind};
 pub use crate::reading::log_device::KernelLog;
@@ -192,11 +192,12 @@ impl<'a> Metrics<'a> {
 ///
 /// Errors are those of [`Topology::open`](nvtopo::Topology::open).
 pub fn evidence(locators: &[Locator], profile: &Profile) -> Result<Contents> {
-    Contents::open_at_once(locators, |topology, files| {
+    let look = |topology: &Topology, files: &Files| {
         let evidence = Evidence::of_files(topology, files, profile, &OWN);
         audit::look(&evidence);
         drop(state::nics_of_containers(&evidence));
-    })
+    };
+    Contents::open_at_once(locators, look, audit::is_evidence)
 }
 
 fn gauge(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {

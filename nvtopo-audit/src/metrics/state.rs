@@ -116,7 +116,7 @@ pub(super) fn containers(evidence: &Evidence<'_>, report: &Report) -> Family {
         .map(|(kind, check)| {
             let own = report.findings().iter().filter(|finding| finding.check.code == *check);
             let judged = own.filter_map(|finding| match finding.status {
-                Status::Pass => Some(Some(false)),
+                Status::Pass | Status::Accepted => Some(Some(false)),
                 Status::Warn | Status::Fail => Some(Some(true)),
                 Status::Unknown => Some(None),
                 Status::NotApplicable => None,

@@ -87,6 +87,17 @@ pub(crate) fn taken(evidence: &Evidence<'_>) -> Option<u64> {
     boot_time(evidence)?.checked_add(uptime(evidence)? as u64)
 }
 
+/// Returns the time of the reading, such as `2026-11-30T10:00:00Z`. `None`: unknown.
+pub(crate) fn taken_at(evidence: &Evidence<'_>) -> Option<String> {
+    written(taken(evidence)?)
+}
+
+/// Writes a time in seconds since 1970, such as `2026-11-30T10:00:00Z`.
+pub(crate) fn written(seconds: u64) -> Option<String> {
+    let seconds = i64::try_from(seconds).ok()?;
+    jiff::Timestamp::from_second(seconds).ok().map(|time| time.to_string())
+}
+
 /// Returns the growth of a counter. `None`: it shrank, so it was reset.
 pub(crate) fn growth(then: u64, now: u64) -> Option<u64> {
     now.checked_sub(then)

@@ -40,6 +40,20 @@ pub(crate) fn qos<'e>(evidence: &'e Evidence<'_>) -> &'e BTreeMap<String, Qos> {
     evidence.readings.qos.get_or_init(|| read(evidence))
 }
 
+/// Returns whether a saved output tells settings of an interface, whichever it is.
+pub(crate) fn is_told(evidence: &Evidence<'_>) -> bool {
+    outputs(evidence).any(|output| of_output(output.text).is_some())
+}
+
+/// Returns the settings that an output tells. `None`: none.
+fn of_output(text: &str) -> Option<Qos> {
+    let mut own = Qos::default();
+    text.lines().for_each(|line| own.take(line.trim()));
+    own.take_json(text);
+    let is_empty = own.pfc.is_none() && own.trust.is_none() && own.priorities.is_empty();
+    (!is_empty).then_some(own)
+}
+
 fn read(evidence: &Evidence<'_>) -> BTreeMap<String, Qos> {
     let known = ports::interfaces(evidence);
     let mut found: BTreeMap<String, Qos> = known.iter().map(|name| (name.clone(), Qos::default())).collect();
@@ -49,11 +63,7 @@ fn read(evidence: &Evidence<'_>) -> BTreeMap<String, Qos> {
         }
     }
     for output in outputs(evidence) {
-        let mut own = Qos::default();
-        output.text.lines().for_each(|line| own.take(line.trim()));
-        own.take_json(output.text);
-        let is_empty = own.pfc.is_none() && own.trust.is_none() && own.priorities.is_empty();
-        if let (false, Some(interface)) = (is_empty, output.interface(&known)) {
+        if let (Some(mut own), Some(interface)) = (of_output(output.text), output.interface(&known)) {
             let all = found.entry(interface).or_default();
             all.pfc = all.pfc.take().or(own.pfc);
             all.trust = all.trust.take().or(own.trust);

@@ -15,8 +15,8 @@ pub(crate) struct EvidenceArgs {
     #[arg(long, value_name = "SOURCE", conflicts_with = "wait")]
     pub(crate) since: Vec<Locator>,
     /// Read a second time after so many seconds (10s, 1m), and judge counters by their growth
-    #[arg(long, value_name = "TIME")]
-    pub(crate) wait: Option<jiff::SignedDuration>,
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) wait: Option<std::time::Duration>,
     /// Run only these checks: codes, themes, or the begin of codes and *, separated by commas
     #[arg(long, value_name = "CHECKS", value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -37,10 +37,28 @@ pub(crate) struct EvidenceArgs {
     pub(crate) cgroup: Option<PathBuf>,
 }
 
+/// Reads a time such as `10s` or `2m`.
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    let time = text.parse::<jiff::SignedDuration>().ok().and_then(|time| time.try_into().ok());
+    time.ok_or_else(|| "give a number and its unit, as in 10s or 2m".to_owned())
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nvtopo audit                                   this machine
+  nvtopo audit --from node17.tar.gz --all        a file of nvtopo snapshot, with what passed
+  nvtopo audit --only nvlink,pcie --wait 10s     two themes, and the growth of their counters
+  nvtopo audit --profile fleet.toml --fail-on critical --max-unknown 20 --format junit
+  nvtopo audit --explain acs-on-p2p-path         what a check claims, reads and advises
+
+Exit codes: 0 nothing failed, 1 something did (--fail-on says what counts), 2 bad usage or input, 3 more is unknown than
+--max-unknown allows.";
+
 /// Exits with 0 where nothing failed, 1 where something did, and 3 where more is unknown than --max-unknown allows. A live
 /// machine, a snapshot, recorded files and saved outputs of tools are all evidence. What is missing is unknown, and never
 /// passes.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,
@@ -56,8 +74,8 @@ pub(crate) struct AuditArgs {
     /// List passed and inapplicable findings one by one too
     #[arg(long)]
     pub(crate) all: bool,
-    /// Print what a check claims, reads and advises, and nothing else
-    #[arg(long, value_name = "CODE", exclusive = true)]
+    /// Print what checks claim, read and advise, and nothing else: those of a code, a theme, or the begin of codes and *
+    #[arg(long, value_name = "CHECKS", exclusive = true)]
     pub(crate) explain: Option<String>,
 }
 
@@ -74,6 +92,17 @@ pub(crate) enum FailOn {
     Never,
 }
 
+impl From<FailOn> for nvtopo_audit::FailOn {
+    fn from(asked: FailOn) -> Self {
+        match asked {
+            FailOn::Critical => Self::Critical,
+            FailOn::Fail => Self::Fail,
+            FailOn::Warn => Self::Warn,
+            FailOn::Never => Self::Never,
+        }
+    }
+}
+
 /// The format of an audit's report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AuditFormat {
@@ -83,6 +112,6 @@ pub(crate) enum AuditFormat {
     Json,
     /// `JUnit` XML, for CI systems
     Junit,
-    /// SARIF 2.1.0, for dashboards of scanners
+    /// SARIF 2.1.0, for code scanning of GitHub and other dashboards of scanners
     Sarif,
 }

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 /// Nodes of one board are compared with each other: those that differ from more than half of them are outliers. What cannot
-/// be read is listed, and does not stop it.
+/// be read is listed, and does not stop it. The exit code is 0 with outliers and unreadable nodes too: JSON lists both.
 #[derive(Args, Debug)]
 pub(crate) struct FleetArgs {
     /// Directory with a snapshot, a topology document, a saved output or a directory of one for each node

@@ -15,7 +15,7 @@ mod requirements;
 mod validate;
 mod variables;
 
-pub(crate) use audit::{AuditArgs, AuditFormat, EvidenceArgs, FailOn};
+pub(crate) use audit::{AuditArgs, AuditFormat, EvidenceArgs};
 pub(crate) use baseline::BaselineArgs;
 pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
@@ -71,7 +71,7 @@ Each option can be a variable: NVTOPO_ and its name, as in NVTOPO_CPUS_PER_GPU=8
 the option, and a command refuses a value that it does not know. Switches take 1, true, yes or on, and 0, false, no or off.
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input, or output that cannot be written;
-exec and run give 126 or 127 where their command cannot be run, else its own.";
+audit and compare give 3 where too much is unknown; exec and run give 126 or 127 where their command cannot be run, else its own.";
 
 /// The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
 #[derive(Debug, Parser)]

@@ -1,17 +1,12 @@
 //! `nvtopo audit`: what is wrong with a node, and how to mend it.
 
 use super::style;
-use crate::args::{AuditArgs, AuditFormat, EvidenceArgs, FailOn};
+use crate::args::{AuditArgs, AuditFormat, EvidenceArgs};
+use nvtopo::Result;
 use nvtopo::source::{Contents, Locator};
-use nvtopo::{Error, Result};
 use nvtopo_audit::{
-    Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence, today,
+    Audit, AuditedProcess, Baseline, Limits, Profile, Report, TextStyle, check, evidence, today,
 };
-
-/// Something failed.
-const FAILED: u8 = 1;
-/// More is unknown than is allowed.
-const UNKNOWN: u8 = 3;
 
 /// The verdicts, with what they were judged by.
 pub(super) struct Audited {
@@ -25,18 +20,19 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
     if let Some(code) = &args.explain {
         return Ok((explain(code)?, 0));
     }
-    let report = audited(&args.evidence)?.report;
+    let limits = Limits::default().fail_on(args.fail_on.into()).max_unknown(args.max_unknown);
+    let report = audited(&args.evidence, limits)?.report;
     let text = match args.format {
         AuditFormat::Text => report.to_text(TextStyle::default().width(style().width).all(args.all)),
         AuditFormat::Json => report.to_json(),
         AuditFormat::Junit => report.to_junit(),
         AuditFormat::Sarif => report.to_sarif(),
     };
-    Ok((text, code(args, &report)))
+    Ok((text, report.outcome().code()))
 }
 
 /// Reads the evidence and runs the checks.
-pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
+pub(super) fn audited(args: &EvidenceArgs, limits: Limits) -> Result<Audited> {
     let profile = match &args.profile {
         Some(path) => Profile::read(path)?,
         None => Profile::default(),
@@ -56,8 +52,6 @@ pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
     if !args.since.is_empty() {
         earlier = Some(read(&args.since)?);
     } else if let Some(time) = args.wait {
-        let time =
-            time.try_into().map_err(|_| Error::wrong_use("time does not go back", "give --wait 10s"))?;
         std::thread::sleep(time);
         earlier = Some(std::mem::replace(&mut contents, read(&args.from)?));
     }
@@ -66,6 +60,8 @@ pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
         .process(process)
         .only(&args.only)
         .skip(&args.skip)
+        .places(&args.from)
+        .limits(limits)
         .today(today());
     if let Some(baseline) = &baseline {
         audit = audit.baseline(baseline);
@@ -77,22 +73,8 @@ pub(super) fn audited(args: &EvidenceArgs) -> Result<Audited> {
     Ok(Audited { contents, baseline, report })
 }
 
-fn code(args: &AuditArgs, report: &Report) -> u8 {
-    let failed = match args.fail_on {
-        FailOn::Critical => report.failures(Severity::Critical) > 0,
-        FailOn::Fail => report.worst() >= Status::Fail,
-        FailOn::Warn => report.worst() >= Status::Warn,
-        FailOn::Never => false,
-    };
-    if failed {
-        return FAILED;
-    }
-    let is_beyond = args.max_unknown.is_some_and(|most| report.count(Status::Unknown) > most);
-    if is_beyond { UNKNOWN } else { 0 }
-}
-
-/// Everything that is known of a check.
-fn explain(code: &str) -> Result<String> {
-    let check = check::find(code).ok_or_else(|| check::no_such(code))?;
-    Ok(check.to_string())
+/// Everything that is known of a check, or of all checks of a theme, or whose codes begin so.
+fn explain(name: &str) -> Result<String> {
+    let texts: Vec<String> = check::named(name)?.into_iter().map(ToString::to_string).collect();
+    Ok(texts.join("\n"))
 }

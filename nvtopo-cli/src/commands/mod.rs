@@ -53,6 +53,8 @@ fn style() -> Style {
     let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
     // A terminal that does not know its width, as over a serial line, says 0.
     let width = width.filter(|width| *width > 0);
+    let of_shell = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0);
+    let width = width.or_else(of_shell);
     Style::default()
         .with_color(choice != anstream::ColorChoice::Never)
         .with_quiet(is_quiet())

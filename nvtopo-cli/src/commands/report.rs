@@ -4,7 +4,7 @@ use super::audit::audited;
 use crate::args::ReportArgs;
 use crate::output::print;
 use nvtopo::{Result, save_file};
-use nvtopo_audit::today;
+use nvtopo_audit::{Limits, today};
 use nvtopo_report::{NodeReport, ReportFormat};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<String> {
         Ok((path, format))
     });
     let outputs = outputs.collect::<Result<Vec<_>>>()?;
-    let audited = audited(&args.evidence)?;
+    let audited = audited(&args.evidence, Limits::default())?;
     let mut report = NodeReport::of(&audited.contents, &audited.report).date(today());
     if let Some(baseline) = &audited.baseline {
         report = report.baseline(baseline);

@@ -5,7 +5,7 @@ use super::folder::{self, Sink};
 use super::sysfs::Tree;
 use super::{Live, Locator, NvLinkCounters, merged, parse, read_all, read_path};
 use crate::error::Result;
-use crate::model::{Fragment, Stated, Topology};
+use crate::model::{Fragment, Provenance, Stated, Topology};
 use std::path::Path;
 
 /// The files below the root of a machine: this one, a recorded one, or that of a snapshot.
@@ -141,18 +141,25 @@ impl Contents {
     /// Reads several places like [`open`](Self::open), and this machine at once: with all that `look` asks of its files,
     /// which are then those of this moment, whenever they are read again. Others do not change while they are read.
     ///
+    /// `knows` says of a text of no known format whether the caller reads it all the same. Such a text is of a machine of
+    /// which nothing else is known, where it stands alone, and is not noted as left out.
+    ///
     /// ```no_run
     /// use nvtopo::source::{Contents, Locator};
     ///
     /// let switches = |contents: &Contents| contents.files[0].text("proc/stat");
-    /// let before = Contents::open_at_once(&[Locator::Live], |_, files| drop(files.text("proc/stat")))?;
+    /// let before = Contents::open_at_once(&[Locator::Live], |_, files| drop(files.text("proc/stat")), |_| false)?;
     /// std::thread::sleep(std::time::Duration::from_secs(1));
     /// assert_eq!(switches(&before), switches(&before));
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     #[cfg(feature = "snapshot")]
-    pub fn open_at_once(locators: &[Locator], look: impl Fn(&Topology, &Files)) -> Result<Self> {
-        Self::read(locators, Found { look: Some(&look), ..Found::default() })
+    pub fn open_at_once(
+        locators: &[Locator],
+        look: impl Fn(&Topology, &Files),
+        knows: impl Fn(&SavedText) -> bool,
+    ) -> Result<Self> {
+        Self::read(locators, Found { look: Some(&look), knows: Some(&knows), ..Found::default() })
     }
 
     fn read(locators: &[Locator], mut found: Found<'_>) -> Result<Self> {
@@ -164,12 +171,17 @@ impl Contents {
 /// A reader of this machine's files.
 type Look<'a> = dyn Fn(&Topology, &Files) + 'a;
 
+/// Says whether somebody else reads a text of no known format.
+pub(super) type Knows<'a> = dyn Fn(&SavedText) -> bool + 'a;
+
 /// The contents that were found so far.
 #[derive(Default)]
 struct Found<'a> {
     /// The reader of this machine's files, where they are to be read at once.
     #[cfg_attr(not(feature = "snapshot"), expect(dead_code, reason = "only snapshots are read at once"))]
     look: Option<&'a Look<'a>>,
+    /// Says which texts of no known format are read by others.
+    knows: Option<&'a Knows<'a>>,
     files: Vec<Files>,
     texts: Vec<SavedText>,
     nvlink_counters: Vec<NvLinkCounters>,
@@ -197,22 +209,30 @@ impl Found<'_> {
             Locator::Stdin => {
                 let name = "standard input";
                 let bytes = read_all(Path::new(name), std::io::stdin().lock())?;
-                self.add(name, &bytes);
-                return parse(name, &bytes);
+                return self.one(name, &bytes);
             }
             Locator::Path(path) if path.is_dir() => {
                 if let Ok(root) = folder::files(path, self)? {
                     self.files.push(Files::of(&root));
                 }
+                let own = folder::read(path, self.knows);
+                return own.map_err(|error| error.in_input(&path.display().to_string()));
             }
-            Locator::Path(path) => {
-                let name = path.display().to_string();
-                let bytes = read_path(path)?;
-                self.add(&name, &bytes);
-                return parse(&name, &bytes);
-            }
+            Locator::Path(path) => return self.one(&path.display().to_string(), &read_path(path)?),
         }
         super::fragment(locator)
+    }
+
+    /// Reads one file, which others may read where it is of no known format.
+    fn one(&mut self, name: &str, bytes: &[u8]) -> Result<Fragment> {
+        let before = self.texts.len();
+        self.add(name, bytes);
+        parse(name, bytes).or_else(|error| match (&self.texts[before..], self.knows) {
+            ([own], Some(knows)) if super::read_known(own.text.as_bytes()).is_none() && knows(own) => {
+                Ok(Fragment::new(Provenance::SystemTool))
+            }
+            _ => Err(error),
+        })
     }
 
     #[cfg(feature = "snapshot")]

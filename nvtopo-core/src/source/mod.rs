@@ -307,7 +307,7 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
             parse("standard input", &read_all(name, std::io::stdin().lock())?)
         }
         Locator::Path(path) if path.is_dir() => {
-            folder::read(path).map_err(|error| error.in_input(&path.display().to_string()))
+            folder::read(path, None).map_err(|error| error.in_input(&path.display().to_string()))
         }
         Locator::Path(path) => parse(&path.display().to_string(), &read_path(path)?),
     }

@@ -14,12 +14,14 @@ const MOST_OF_A_CHECK: usize = 60;
 pub(super) fn first_steps(audit: &Report) -> String {
     let steps = audit.first_steps();
     if steps.is_empty() {
-        let words = match (audit.count(Status::Warn), audit.count(Status::Unknown)) {
-            (0, 0) => "Nothing: no check failed.".to_owned(),
-            (0, unknown) => {
-                format!("Nothing failed. <a href=\"#others\">{unknown} findings</a> are unknown.")
+        let words = match audit.count(Status::Unknown) {
+            0 => "Nothing: no check failed, and none warns.".to_owned(),
+            1 => {
+                "Nothing failed, and no check warns. <a href=\"#others\">1 finding</a> is unknown.".to_owned()
             }
-            _ => "Nothing failed. Look at the <a href=\"#findings\">warnings</a>.".to_owned(),
+            unknown => format!(
+                "Nothing failed, and no check warns. <a href=\"#others\">{unknown} findings</a> are unknown."
+            ),
         };
         return format!("<p>{words}</p>");
     }
@@ -31,7 +33,7 @@ pub(super) fn first_steps(audit: &Report) -> String {
             text(check.remedy),
             text(&step.subject),
             text(&step.text),
-            anchor(check, Status::Fail),
+            anchor(check, step.effective()),
             check.code
         );
         list
@@ -48,7 +50,7 @@ pub(super) fn in_full(groups: &[FindingGroup<'_>], least: Status) -> String {
     let mut html = String::new();
     for severity in Severity::ALL {
         let own = |group: &&FindingGroup<'_>| {
-            group.check.severity == severity && (group.status >= least || group.waived.is_some())
+            group.check.severity == severity && (group.status >= least || group.status == Status::Accepted)
         };
         let own: Vec<&FindingGroup<'_>> = groups.iter().filter(own).collect();
         if own.is_empty() {
@@ -70,9 +72,8 @@ pub(super) fn in_full(groups: &[FindingGroup<'_>], least: Status) -> String {
 fn in_full_one(groups: &[&FindingGroup<'_>]) -> String {
     let Some(first) = groups.first() else { return String::new() };
     let (check, status) = (first.check, first.status);
-    let word = if first.waived.is_some() { "accepted" } else { status.word() };
     let mut html = format!(
-        "<div class=\"check {class}\" id=\"{}\"><p><span class=\"pill {class}\">{word}</span> <code>{}</code> {}</p><ul>",
+        "<div class=\"check {class}\" id=\"{}\"><p><span class=\"pill {class}\">{status}</span> <code>{}</code> {}</p><ul>",
         anchor(check, status),
         check.code,
         text(check.claim),
@@ -80,7 +81,7 @@ fn in_full_one(groups: &[&FindingGroup<'_>]) -> String {
     );
     for group in groups.iter().take(MOST_OF_A_CHECK) {
         let accepted =
-            group.waived.map_or_else(String::new, |reason| format!(" (accepted: {})", text(reason)));
+            group.waived.map_or_else(String::new, |own| format!(" (accepted: {})", text(&own.words())));
         let _ = write!(html, "<li><b>{}</b>: {}{accepted}</li>", text(&group.subjects()), text(group.text));
     }
     html += "</ul>";
@@ -99,8 +100,7 @@ fn in_full_one(groups: &[&FindingGroup<'_>]) -> String {
 
 /// Returns the findings of a status as a list to open. Empty: there is none.
 pub(super) fn listed(groups: &[FindingGroup<'_>], status: Status, words: &str) -> String {
-    let own: Vec<&FindingGroup<'_>> =
-        groups.iter().filter(|group| group.status == status && group.waived.is_none()).collect();
+    let own: Vec<&FindingGroup<'_>> = groups.iter().filter(|group| group.status == status).collect();
     let count: usize = own.iter().map(|group| group.findings().len()).sum();
     if count == 0 {
         return String::new();

@@ -95,7 +95,7 @@ fn folders(entries: &BTreeMap<String, Stored>, prefix: &str) -> Vec<String> {
     folders
 }
 
-impl Bundle {
+impl Bundle<'_> {
     /// Reads a compressed file: a text, a snapshot, or an archive of texts.
     pub(super) fn compressed(&mut self, name: &str, bytes: &[u8]) {
         if snapshot::is_archive(bytes) {

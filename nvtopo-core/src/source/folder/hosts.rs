@@ -1,7 +1,7 @@
 //! The machines that files are of: by the names of hosts in them, and by the UUIDs of their GPUs.
 
 use crate::error::{Error, Result};
-use crate::ids::GpuUuid;
+use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Fragment, Gpu, NoteKind, Provenance, Stated};
 use crate::source::SOURCES;
 use crate::source::text::{self, Line};
@@ -38,6 +38,7 @@ impl Hosts {
     pub(super) fn check(&self, fragments: &[Fragment]) -> Result<()> {
         const HELP: &str = "put the files of each machine into a directory of its own";
         check_matrices(fragments).map_err(|error| error.help(HELP))?;
+        check_listings(fragments).map_err(|error| error.help(HELP))?;
         let mut hosts = self.0.iter();
         if let (Some((one, in_one)), Some((other, in_other))) = (hosts.next(), hosts.next()) {
             let text = format!("these are two machines: {one} in {in_one}, {other} in {in_other}");
@@ -86,6 +87,30 @@ pub(in crate::source) fn check_matrices(fragments: &[Fragment]) -> Result<()> {
             );
             return Err(Error::input(text).help("give the texts of one machine"));
         }
+    }
+    Ok(())
+}
+
+/// Errors where two listings of PCI devices have no GPU's address in common. One of a single device is no listing.
+fn check_listings(fragments: &[Fragment]) -> Result<()> {
+    let listings = fragments.iter().filter(|own| own.provenance == Provenance::SystemTool);
+    let mut seen: Vec<(&Fragment, BTreeSet<PciAddress>)> = Vec::new();
+    for listing in listings {
+        let kinds = || listing.nodes.iter().map(|node| &node.kind);
+        let gpus: BTreeSet<_> = kinds().filter_map(|kind| kind.as_gpu()?.address).collect();
+        let nics = kinds().filter_map(|kind| kind.as_nic()?.address).count();
+        if gpus.is_empty() || gpus.len() + nics < 2 || seen.iter().any(|(_, other)| *other == gpus) {
+            continue;
+        }
+        if let Some((other, _)) = seen.iter().find(|(_, other)| other.is_disjoint(&gpus)) {
+            let name = |of: &Fragment| of.file.as_deref().unwrap_or("a listing").to_owned();
+            let (one, other) = (name(other), name(listing));
+            let text = format!(
+                "these are two machines, or one at two times: no GPU of {one} is at the PCI address of one in {other}"
+            );
+            return Err(Error::input(text));
+        }
+        seen.push((listing, gpus));
     }
     Ok(())
 }

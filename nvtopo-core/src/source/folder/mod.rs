@@ -9,9 +9,10 @@ mod archive;
 mod disk;
 mod hosts;
 
-use super::{MAX_INPUT, several, sysfs};
+use super::contents::Knows;
+use super::{MAX_INPUT, SavedText, several, sysfs};
 use crate::error::{Error, Result};
-use crate::model::{Fragment, Note, NoteCode, NoteKind};
+use crate::model::{Fragment, Note, NoteCode, NoteKind, Provenance};
 use crate::units::{count_of, several as list};
 use hosts::Hosts;
 use std::collections::BTreeSet;
@@ -65,9 +66,9 @@ pub(super) trait Sink {
     fn add(&mut self, name: &str, bytes: &[u8]);
 }
 
-/// Reads a directory.
-pub(super) fn read(folder: &Path) -> Result<Fragment> {
-    let mut bundle = Bundle::default();
+/// Reads a directory. `knows` says which files of no known format are read by others.
+pub(super) fn read(folder: &Path, knows: Option<&Knows<'_>>) -> Result<Fragment> {
+    let mut bundle = Bundle { knows, ..Bundle::default() };
     let root = files(folder, &mut bundle)?;
     bundle.finish(match root {
         Ok(root) => sysfs::root(&root),
@@ -87,7 +88,10 @@ pub(super) fn files(folder: &Path, sink: &mut dyn Sink) -> Result<Result<PathBuf
 
 /// The files of a directory or an archive, read one by one.
 #[derive(Default)]
-struct Bundle {
+struct Bundle<'a> {
+    knows: Option<&'a Knows<'a>>,
+    /// True where there are files that others read.
+    has_others: bool,
     fragments: Vec<Fragment>,
     hosts: Hosts,
     /// The contents that were read, for equal ones say nothing new.
@@ -102,7 +106,7 @@ struct Bundle {
     bytes: u64,
 }
 
-impl Sink for Bundle {
+impl Sink for Bundle<'_> {
     fn room(&self) -> Option<u64> {
         room(self.files, self.bytes)
     }
@@ -132,15 +136,21 @@ impl Sink for Bundle {
             }
             Some(Err(error)) => self.damaged.push((name.to_owned(), error.in_input(name))),
             None if tells_host => {}
+            None if self.is_known(name, bytes) => self.has_others = true,
             None => self.unknown.push(name.to_owned()),
         }
     }
 }
 
-impl Bundle {
+impl Bundle<'_> {
     #[cfg(not(feature = "snapshot"))]
     fn compressed(&mut self, name: &str, _bytes: &[u8]) {
         self.skip(name);
+    }
+
+    fn is_known(&self, name: &str, bytes: &[u8]) -> bool {
+        let text = || SavedText::new(name, String::from_utf8_lossy(bytes));
+        self.knows.is_some_and(|knows| knows(&text()))
     }
 
     fn take(&mut self, name: &str, mut fragment: Fragment) {
@@ -153,6 +163,9 @@ impl Bundle {
 
     /// Merges what was read with the machine that its files of `/sys` and `/proc` describe.
     fn finish(mut self, machine: Result<Fragment>) -> Result<Fragment> {
+        if self.has_others && self.fragments.is_empty() {
+            self.fragments.push(Fragment::new(Provenance::SystemTool));
+        }
         let is_empty = self.fragments.is_empty();
         let mut notes = Vec::new();
         match machine {
