@@ -58,9 +58,9 @@ pub(super) fn validate_trial(option: &str) -> Option<Trial> {
         "tolerance" => trial.value = value("all"),
         "equal-tolerance" => trial.value = value("0%"),
         "max-unknown" => {
-            // Nothing is known of the links of a matrix.
+            // Nothing is known of the PCIe links of a matrix.
             let file = scratch("validate-matrix.txt");
-            let text = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tNV4\tSYS\nGPU1\tNV4\tX\tSYS\nGPU2\tSYS\tSYS\tX\n";
+            let text = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tPHB\tSYS\nGPU1\tPHB\tX\tSYS\nGPU2\tSYS\tSYS\tX\n";
             std::fs::write(&file, text).unwrap();
             trial.base = vec![
                 "--from".to_owned(),
