@@ -293,7 +293,7 @@ impl Report {
         &self.judged
     }
 
-    /// Returns the runs without a result.
+    /// Returns the runs, and the pairs of saved outputs, without a result.
     pub fn failed(&self) -> &[Failed] {
         &self.failed
     }
@@ -309,11 +309,13 @@ impl Report {
     }
 
     /// Returns the verdict on the machine: weak where a figure is, or a run has no result; unknown where more figures are than
-    /// `max_unknown`. Without that number any number may be.
+    /// `max_unknown`, pairs without a figure in a saved output included. Without that number any number may be.
     pub fn verdict(&self, max_unknown: Option<usize>) -> Verdict {
-        if self.count(Verdict::Weak) > 0 || !self.failed.is_empty() {
+        let (runs, pairs): (Vec<_>, Vec<_>) = self.failed.iter().partition(|own| own.is_run);
+        let unknown = self.count(Verdict::Unknown) + pairs.len();
+        if self.count(Verdict::Weak) > 0 || !runs.is_empty() {
             Verdict::Weak
-        } else if max_unknown.is_some_and(|most| self.count(Verdict::Unknown) > most) {
+        } else if max_unknown.is_some_and(|most| unknown > most) {
             Verdict::Unknown
         } else {
             Verdict::Pass
