@@ -81,6 +81,11 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
         }
         save_file(file, Record::new(&topology, &results).to_json()?.as_bytes())?;
         remark(&format!("wrote {}", file.display()));
+        if !results.failed.is_empty() {
+            let many = results.failed.len();
+            remark(&format!("{many} without a result: no later figures can be compared with those"));
+            return Ok((text, UNCLEAR));
+        }
         return Ok((text, crate::DONE));
     }
     Ok((text, code(report.verdict(args.max_unknown))))
