@@ -115,7 +115,12 @@ fn a_record_is_read_as_it_was_written() {
     }
     let canary = read.compare(&Record::new(&dgx, &results), 0.05);
     let lost: Vec<&str> = canary.reasons.iter().map(|(_, text)| text.split(':').next().unwrap()).collect();
-    assert_eq!(lost, ["ib_read_lat, mlx5_0 to mlx5_1", "all_reduce_perf, GPU0, GPU1"], "{:?}", canary.reasons);
+    assert_eq!(
+        lost,
+        ["ib_read_lat, mlx5_0 to mlx5_1", "all_reduce_perf, GPU0, GPU1"],
+        "{:?}",
+        canary.reasons
+    );
     for (damage, said) in [
         (text.replace("nvtopo-canary", "other"), "not nvtopo-canary"),
         (text.replace("\"version\": 1,\n  \"topology\"", "\"version\": 9,\n  \"topology\""), "version 9"),
