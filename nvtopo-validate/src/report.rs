@@ -123,6 +123,19 @@ impl Judge {
             };
             values.push(figure.value);
         }
+        // With peer access switched off alone, nothing tells how quick its links are.
+        let mut failed = results.failed.clone();
+        for (program, subject) in detours.keys() {
+            let is_it = |own: &(&'static str, Subject, Metric, Option<&'static str>)| {
+                (&own.0, &own.1) == (program, subject)
+            };
+            let is_told = |own: &Failed| (&own.program, &own.subject) == (program, subject);
+            if !groups.keys().any(is_it) && !failed.iter().any(is_told) {
+                let why = "it was measured with peer access switched off only".to_owned();
+                let (test, subject) = (None, subject.clone());
+                failed.push(Failed { program, test, subject, why, is_run: false });
+            }
+        }
         let mut judged = Vec::new();
         let mut classes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for ((program, subject, metric, test), values) in groups {
@@ -162,13 +175,7 @@ impl Judge {
             self.judge(topology, own, detour);
         }
         let suspects = find(topology, &judged);
-        Report {
-            topology: topology.clone(),
-            judged,
-            failed: results.failed.clone(),
-            suspects,
-            remarks: results.remarks.clone(),
-        }
+        Report { topology: topology.clone(), judged, failed, suspects, remarks: results.remarks.clone() }
     }
 
     /// Judges a figure. `detour` is that of the same devices through memory of the host.

@@ -361,7 +361,7 @@ fn a_pair_without_a_figure_does_not_vanish() {
     let (counts, missing, _) = damaged(|text| text[..text.find("276.62    276.24").unwrap() + 2].to_owned());
     assert_eq!((counts, missing), ([16 + 22, 0, 0], 56 - 22));
     // An error ends the output.
-    let error = "[CUDA_ERROR_ILLEGAL_ADDRESS] an illegal memory access was encountered in expression";
+    let error = "Running device_to_device_memcpy_write_ce.\n[CUDA_ERROR_ILLEGAL_ADDRESS] an illegal memory access was encountered in expression";
     let (counts, missing, report) = damaged(|text| cut(1)(text) + error + "\n");
     assert_eq!((counts, missing), ([16, 0, 0], 56));
     let said = report.to_text(Some(200), false);
@@ -419,4 +419,11 @@ fn gpus_without_access_to_each_other_have_no_figure_to_miss() {
         assert_eq!((results.figures.len(), results.failed.len()), (3 + zeros, 1), "{can} {results:?}");
         assert_eq!(results.failed[0].subject, Subject::Path { from: 1, to: 2 });
     }
+}
+
+#[test]
+fn copies_without_peer_access_alone_are_no_measure_of_links() {
+    let report = judged(&alike(8, "NV18", None), &data("validate/p2p-h100-peers-off.txt"));
+    assert_eq!((counts(&report), report.failed().len()), ([0, 0, 0], 56));
+    assert_eq!(report.verdict(Some(0)), Verdict::Unknown);
 }

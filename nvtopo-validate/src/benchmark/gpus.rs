@@ -6,6 +6,7 @@
 use crate::device::pairs;
 use crate::figure::{Figure, Subject};
 use crate::plan::{Job, Targets};
+use crate::reading::sections::PEERS_OFF;
 use crate::reading::{copies, host_copies};
 use nvtopo::{Result, Topology};
 use std::collections::BTreeSet;
@@ -56,7 +57,8 @@ pub(super) fn read(topology: &Topology, job: &Job, text: &str) -> Result<Vec<Fig
         let name = crate::figure::program_name(job.program, *test);
         return Err(nvtopo::Error::input(format!("{name}, {}: {why}", subject.name(topology))));
     }
-    let directions: BTreeSet<&Subject> = figures.iter().map(|figure| &figure.subject).collect();
+    let of_links = figures.iter().filter(|figure| figure.test != Some(PEERS_OFF));
+    let directions: BTreeSet<&Subject> = of_links.map(|figure| &figure.subject).collect();
     if directions.len() < 2 {
         let text = "the output does not hold both directions";
         return Err(nvtopo::Error::input(text).help("run the command by hand, and look at what it prints"));

@@ -1,6 +1,6 @@
 //! Measurements that the core reads: copies between two GPUs, and the rates of ports.
 
-use super::matrix::{Cell, Marks};
+use super::matrix::{Cell, Marks, NO_FIGURE};
 use super::sections;
 use crate::figure::{Figure, Metric, Subject};
 use nvtopo::model::{Gpu, Nic, NodeId, NodeKind, NoteKind, P2pStatus};
@@ -20,6 +20,14 @@ pub(crate) struct Copies {
     /// The copies that a test was to make and has no figure of, with the reasons.
     pub(crate) missing: Missing,
     pub(crate) remarks: Vec<String>,
+}
+
+/// Notes a copy without a figure: of several times, the first reason that tells something.
+pub(crate) fn note(missing: &mut Missing, copy: (Option<&'static str>, Subject), why: String) {
+    let own = missing.entry(copy).or_insert_with(|| NO_FIGURE.to_owned());
+    if own == NO_FIGURE {
+        *own = why;
+    }
 }
 
 /// The copies without a figure, by test and devices, with the reasons.
@@ -58,7 +66,7 @@ pub(crate) fn read(
                     if is_barred(measured, own.from, own.to)
                         || is_barred(topology, topology.devices()[from], topology.devices()[to]) => {}
                 Cell::Missing(why) => {
-                    found.missing.entry((test, subject)).or_insert_with(|| why.to_owned());
+                    note(&mut found.missing, (test, subject), why.to_owned());
                 }
                 Cell::Figure(value) => {
                     found.figures.push(Figure::new(program, subject, Metric::Bandwidth, value).test(test));

@@ -1,7 +1,7 @@
 //! Copies between memory of the host and each GPU, as `nvbandwidth` prints them, as text and as JSON.
 
-use super::copies::{Copies, Missing, STRANGE};
-use super::matrix::TROUBLE;
+use super::copies::{Copies, Missing, STRANGE, note};
+use super::matrix::{NO_FIGURE, TROUBLE};
 use crate::figure::{Figure, Metric, Subject};
 use nvtopo::{Error, PciAddress, Result, Topology};
 use serde_json::Value;
@@ -128,9 +128,9 @@ impl Reader<'_> {
                 (None, Some(line)) => {
                     format!("the program says: {}", line.chars().take(160).collect::<String>())
                 }
-                (None, None) => "the output holds no figure of it".to_owned(),
+                (None, None) => NO_FIGURE.to_owned(),
             };
-            self.missing.entry((Some(test), subject)).or_insert(why);
+            note(&mut self.missing, (Some(test), subject), why);
         }
     }
 

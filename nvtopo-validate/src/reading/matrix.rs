@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 /// The mark of a cell that holds 0, in GB/s; greater ones are those of reasons.
 const MARK: f64 = 900_000.0;
 
+/// The reason where the output tells none.
+pub(crate) const NO_FIGURE: &str = "the output holds no figure of it";
+
 /// The most reasons of a test that are told apart.
 const MOST_REASONS: usize = 32;
 
@@ -119,7 +122,7 @@ pub(crate) fn of_text(
         numbers.filter(|numbers| !numbers.is_empty())
     };
     let trouble = lines.iter().find(|line| TROUBLE.iter().any(|word| line.trim_start().starts_with(word)));
-    let otherwise = trouble.map_or("the output holds no figure of it".to_owned(), |line| {
+    let otherwise = trouble.map_or(NO_FIGURE.to_owned(), |line| {
         format!("the program says: {}", line.trim().chars().take(160).collect::<String>())
     });
     let start = lines.iter().position(|line| numbers(line).is_some());
@@ -178,7 +181,7 @@ pub(crate) fn of_json(test: &mut Value, named: usize, most: usize, marks: &mut M
     let word = |name: &str| test[name].as_str().filter(|word| *word != "Passed").map(str::to_owned);
     let otherwise = word("error")
         .or_else(|| word("status"))
-        .map_or("the output holds no figure of it".to_owned(), |word| format!("the program says: {word}"));
+        .map_or(NO_FIGURE.to_owned(), |word| format!("the program says: {word}"));
     let row = |number: u32| rows.get(number as usize).cloned();
     test["bandwidth_matrix"] = marks.rows(&columns, row, &otherwise).into();
     // Its reasons stand in the cells now.
