@@ -133,6 +133,39 @@ fn a_canary_says_go_on_or_roll_back() {
 }
 
 #[test]
+fn what_was_measured_is_not_lost_where_it_cannot_be_saved() {
+    let programs = Programs::new("place").with(
+        "all_reduce_perf",
+        &format!("touch $DIR/ran\n[ -e $DIR/lose ] && rm -r $DIR/record\n{ALL_REDUCE}"),
+    );
+    rate(&programs, "121.5");
+    let (record, ran) = (programs.file("record/canary.json"), programs.0.join("ran"));
+    let before = || programs.validate(&["--canary", "before", "--record", &record]);
+    // There is no such folder, which is known before anything runs.
+    let output = before();
+    assert_eq!((output.status.code(), ran.exists()), (Some(2), false), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot write ") && output.stdout.is_empty());
+    std::fs::create_dir(programs.file("record")).unwrap();
+    assert_eq!(before().status.code(), Some(0));
+    // It goes while the program runs.
+    std::fs::write(programs.file("lose"), "").unwrap();
+    let output = before();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stdout).contains("1 pass, 0 fall short")
+            && text(&output.stderr).contains("cannot write ")
+    );
+    let slo = programs.file("record/slo.toml");
+    let accept = ["--runs", "1", "--warmup", "0", "--slo", &slo, "--accept"];
+    let output = compare(&accept, &["touch", &programs.file("compared")]);
+    assert_eq!((output.status.code(), programs.0.join("compared").exists()), (Some(2), false));
+    std::fs::create_dir(programs.file("record")).unwrap();
+    let output = compare(&accept, &["rm", "-rf", &programs.file("record")]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("best "), "{}", text(&output.stdout));
+}
+
+#[test]
 fn an_interrupt_ends_what_runs() {
     let programs = Programs::new("interrupt")
         .with("all_reduce_perf", "sleep 600 & echo $! > $DIR/child.new; mv $DIR/child.new $DIR/child; wait");

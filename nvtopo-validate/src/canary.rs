@@ -63,7 +63,7 @@ impl Record {
             own.figures.entry(key).or_default().push(figure.value);
         }
         for failed in &results.failed {
-            let key = key(topology, (failed.program, None), "", &failed.subject);
+            let key = key(topology, (failed.program, failed.test), "", &failed.subject);
             own.failed.insert(key, failed.why.clone());
         }
         own
@@ -147,14 +147,26 @@ impl Record {
             canary.figure(key, &key.name(&self.topology), (before, after), tolerance);
         }
         for (key, why) in &after.failed {
-            let is_new = !self.failed.keys().any(|own| own.same_run(key));
-            let was_measured = self.figures.keys().any(|own| own.same_run(key));
-            if is_new && !was_measured {
-                canary.add(
-                    Advice::Unclear,
-                    format!("{}: no result: {why}; it was not measured before", key.name(&after.topology)),
-                );
-            }
+            let name = key.name(&after.topology);
+            let was = |own: &&Key| own.same_run(key);
+            let lost = self.figures.keys().filter(was).filter(|own| !after.figures.contains_key(own)).count();
+            let text = match self.failed.iter().find(|(own, _)| own.same_run(key)) {
+                Some((_, before)) if before == why => format!("{name}: no result before and now: {why}"),
+                Some((_, before)) => format!("{name}: no result before: {before}; none now: {why}"),
+                // Told of with its figure.
+                None if lost > 0 => continue,
+                None if self.figures.keys().any(|own| own.same_run(key)) => {
+                    format!("{name}: a run has no result now: {why}")
+                }
+                None => format!("{name}: no result: {why}; it was not measured before"),
+            };
+            canary.add(Advice::Unclear, text);
+        }
+        let is_told = |key: &Key| after.failed.keys().any(|own| own.same_run(key));
+        for (key, why) in self.failed.iter().filter(|(key, _)| !is_told(key)) {
+            let name = key.name(&self.topology);
+            canary
+                .add(Advice::Unclear, format!("{name}: no result before: {why}; nothing tells what it lost"));
         }
         if canary.compared == 0 {
             canary.add(Advice::Unclear, "no figure was measured at both times".to_owned());
@@ -164,14 +176,15 @@ impl Record {
 }
 
 impl Key {
-    /// Returns true for two figures of one program and the same devices.
+    /// Returns true for two figures of one program and the same devices; of one test, where both are of a single one.
     fn same_run(&self, other: &Self) -> bool {
         let sorted = |key: &Self| {
             let mut devices = key.devices.clone();
             devices.sort_unstable();
             devices
         };
-        self.program == other.program && sorted(self) == sorted(other)
+        let is_same_test = self.test.is_none() || other.test.is_none() || self.test == other.test;
+        self.program == other.program && is_same_test && sorted(self) == sorted(other)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The report and the plan as text for people and as JSON for programs.
 
+use crate::figure::program_name;
 use crate::plan::{Job, Plan, Step};
 use crate::report::{Judged, Report, Verdict};
 use nvtopo::{Topology, printable};
@@ -48,15 +49,15 @@ impl Report {
             text.push_str("\nWithout a result\n");
         }
         // A program that fails in one way everywhere is told of once.
-        let mut reasons: Vec<(&'static str, &str, Vec<String>)> = Vec::new();
+        let mut reasons: Vec<(String, &str, Vec<String>)> = Vec::new();
         for own in &self.failed {
-            let name = own.subject.name(&self.topology);
+            let (program, name) = (program_name(own.program, own.test), own.subject.name(&self.topology));
             match reasons
                 .iter_mut()
-                .find(|(program, why, _)| (*program, *why) == (own.program, own.why.as_str()))
+                .find(|own_reason| (&own_reason.0, own_reason.1) == (&program, own.why.as_str()))
             {
                 Some((.., names)) => names.push(name),
-                None => reasons.push((own.program, &own.why, vec![name])),
+                None => reasons.push((program, &own.why, vec![name])),
             }
         }
         for (program, why, names) in reasons {
@@ -130,7 +131,10 @@ impl Report {
             .failed
             .iter()
             .map(|own| {
-                json!({ "program": own.program, "subject": own.subject.name(&self.topology), "why": own.why })
+                json!({
+                    "program": own.program, "test": own.test, "subject": own.subject.name(&self.topology), "why": own.why,
+                    "is_run": own.is_run,
+                })
             })
             .collect();
         let count = |verdict| self.count(verdict);

@@ -123,6 +123,19 @@ impl Judge {
             };
             values.push(figure.value);
         }
+        // With peer access switched off alone, nothing tells how quick its links are.
+        let mut failed = results.failed.clone();
+        for (program, subject) in detours.keys() {
+            let is_it = |own: &(&'static str, Subject, Metric, Option<&'static str>)| {
+                (&own.0, &own.1) == (program, subject)
+            };
+            let is_told = |own: &Failed| (&own.program, &own.subject) == (program, subject);
+            if !groups.keys().any(is_it) && !failed.iter().any(is_told) {
+                let why = "it was measured with peer access switched off only".to_owned();
+                let (test, subject) = (None, subject.clone());
+                failed.push(Failed { program, test, subject, why, is_run: false });
+            }
+        }
         let mut judged = Vec::new();
         let mut classes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for ((program, subject, metric, test), values) in groups {
@@ -162,13 +175,7 @@ impl Judge {
             self.judge(topology, own, detour);
         }
         let suspects = find(topology, &judged);
-        Report {
-            topology: topology.clone(),
-            judged,
-            failed: results.failed.clone(),
-            suspects,
-            remarks: results.remarks.clone(),
-        }
+        Report { topology: topology.clone(), judged, failed, suspects, remarks: results.remarks.clone() }
     }
 
     /// Judges a figure. `detour` is that of the same devices through memory of the host.
@@ -293,7 +300,7 @@ impl Report {
         &self.judged
     }
 
-    /// Returns the runs without a result.
+    /// Returns the runs, and the pairs of saved outputs, without a result.
     pub fn failed(&self) -> &[Failed] {
         &self.failed
     }
@@ -309,11 +316,13 @@ impl Report {
     }
 
     /// Returns the verdict on the machine: weak where a figure is, or a run has no result; unknown where more figures are than
-    /// `max_unknown`. Without that number any number may be.
+    /// `max_unknown`, pairs without a figure in a saved output included. Without that number any number may be.
     pub fn verdict(&self, max_unknown: Option<usize>) -> Verdict {
-        if self.count(Verdict::Weak) > 0 || !self.failed.is_empty() {
+        let (runs, pairs): (Vec<_>, Vec<_>) = self.failed.iter().partition(|own| own.is_run);
+        let unknown = self.count(Verdict::Unknown) + pairs.len();
+        if self.count(Verdict::Weak) > 0 || !runs.is_empty() {
             Verdict::Weak
-        } else if max_unknown.is_some_and(|most| self.count(Verdict::Unknown) > most) {
+        } else if max_unknown.is_some_and(|most| unknown > most) {
             Verdict::Unknown
         } else {
             Verdict::Pass

@@ -4,16 +4,20 @@ use crate::figure::{Figure, Metric, Subject};
 use crate::reading::{collective, copies, host_copies, latency};
 use nvtopo::{Error, Result, Topology};
 
-/// A run without a result.
+/// A run, or a pair of a saved output, without a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failed {
     /// The program.
     pub program: &'static str,
+    /// The test of the program, where a single one has no result.
+    pub test: Option<&'static str>,
     /// The devices that it was to measure.
     pub subject: Subject,
     /// The reason, for people.
     pub why: String,
+    /// True for a run that failed; false for devices of which a saved output has no figure.
+    pub is_run: bool,
 }
 
 /// The figures of benchmarks.
@@ -22,7 +26,7 @@ pub struct Failed {
 pub struct Results {
     /// The figures, in the order in which they were measured.
     pub figures: Vec<Figure>,
-    /// The runs without a result.
+    /// The runs, and the pairs of saved outputs, without a result.
     pub failed: Vec<Failed>,
     /// Remarks for people: runs that could not be bound, figures of other machines.
     pub remarks: Vec<String>,
@@ -36,7 +40,7 @@ impl Results {
 
     /// Adds a run without a result.
     pub fn fail(&mut self, program: &'static str, subject: Subject, why: impl Into<String>) {
-        self.failed.push(Failed { program, subject, why: why.into() });
+        self.failed.push(Failed { program, test: None, subject, why: why.into(), is_run: true });
     }
 
     /// Adds remarks, each once.
@@ -74,19 +78,36 @@ impl Results {
                 .help("let nvtopo validate run it"));
         }
         let host = host_copies::read(topology, None, text);
-        let copies = copies::read(topology, None, name, text.as_bytes());
-        match (host, copies) {
+        let (copies, error) = copies::read(topology, None, name, text.as_bytes());
+        let host = match (host, error) {
             // Of two reasons, that of the test which has figures.
-            (Err(host), Err(_)) if host.message().contains(copies::STRANGE) => Err(host),
-            (Err(_), Err(copies)) => Err(copies),
-            (host, copies) => {
-                for own in [host, copies].into_iter().flatten() {
-                    self.figures.extend(own.figures);
-                    self.remark(own.remarks);
-                }
-                Ok(())
-            }
+            (Err(host), Some(_)) if host.message().contains(copies::STRANGE) => return Err(host),
+            (Err(_), Some(error)) => return Err(error),
+            (host, _) => host,
+        };
+        for own in host.into_iter().chain([copies]) {
+            let program = own.figures.first().map_or("nvbandwidth", |figure| figure.program);
+            self.figures.extend(own.figures);
+            let missing = own.missing.into_iter();
+            self.failed.extend(missing.map(|((test, subject), why)| Failed {
+                program,
+                test,
+                subject,
+                why,
+                is_run: false,
+            }));
+            self.remark(own.remarks);
         }
+        // An error of another test, too, means that the run did not end as it should.
+        let error = |line: &&str| {
+            ["Error", "ERROR", "NVML_ERROR", "CUDA error"].iter().any(|word| line.starts_with(word))
+                || line.contains("CUDA_ERROR_")
+        };
+        if let Some(line) = text.lines().map(str::trim).find(error) {
+            let line: String = line.chars().take(160).collect();
+            self.remark(vec![format!("{name} ends in an error, or holds one: {line}")]);
+        }
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +24,13 @@ const LISTEN: Duration = Duration::from_secs(1);
 
 /// The time to wait for output that a killed program's descendants may hold open.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+/// The variable by which the descendants of a run are found, wherever they went. One that clears its variables is not.
+const MARK: &str = "NVTOPO_RUN";
+
+/// The most times that descendants are looked for.
+#[cfg(target_os = "linux")]
+const MOST_ROUNDS: usize = 8;
 
 /// The most output of a program that is kept, in bytes.
 const MOST_OUTPUT: usize = 8 << 20;
@@ -235,6 +242,8 @@ struct End<'a> {
 /// A program that was started, as the first of a process group of its own.
 struct Running {
     child: Child,
+    /// The value of [`MARK`] that all its descendants inherit.
+    mark: String,
     begin: Instant,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
@@ -257,13 +266,15 @@ impl Running {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         end_with_parent(&mut command);
+        let mark = new_mark();
+        command.env(MARK, &mark);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let begin = Instant::now();
         let mut child = command
             .spawn()
             .map_err(|error| format!("cannot run {}: {error}", command.get_program().display()))?;
         let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
-        Ok(Self { child, begin, stdout, stderr, warnings })
+        Ok(Self { child, mark, begin, stdout, stderr, warnings })
     }
 
     fn has_ended(&mut self) -> bool {
@@ -294,6 +305,13 @@ impl Running {
     fn outcome(mut self, status: Option<io::Result<ExitStatus>>, end: &End<'_>) -> Result<Output, String> {
         // Descendants that were left behind would disturb the next run.
         self.kill_group();
+        self.warnings.extend(match self.kill_marked() {
+            0 => None,
+            1 => Some("a process that a run left behind in a session of its own was killed".to_owned()),
+            many => {
+                Some(format!("{many} processes that a run left behind in sessions of their own were killed"))
+            }
+        });
         let output = self.output();
         let why = match status {
             Some(Ok(status)) if status.success() => return Ok(output),
@@ -308,7 +326,43 @@ impl Running {
     /// Kills it with what it started, and returns its output.
     fn kill(mut self) -> Output {
         self.kill_group();
+        self.kill_marked();
         self.output()
+    }
+
+    /// Kills the descendants that left its process group, and returns their number.
+    #[cfg(target_os = "linux")]
+    fn kill_marked(&self) -> usize {
+        use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+        let mark = format!("{MARK}={}", self.mark);
+        let mut killed = std::collections::BTreeSet::new();
+        // Again and again, for one may start another one meanwhile.
+        for _ in 0..MOST_ROUNDS {
+            let before = killed.len();
+            for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+                let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                let Some(own) = Pid::from_raw(pid).filter(|_| !killed.contains(&pid)) else { continue };
+                // Held before it is looked at: its number may be another one's later.
+                let Ok(held) = pidfd_open(own, PidfdFlags::empty()) else { continue };
+                let variables = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+                if variables.split(|byte| *byte == 0).any(|own| own == mark.as_bytes())
+                    && pidfd_send_signal(held, Signal::KILL).is_ok()
+                {
+                    killed.insert(pid);
+                }
+            }
+            if killed.len() == before {
+                break;
+            }
+        }
+        killed.len()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn kill_marked(&self) -> usize {
+        0
     }
 
     fn kill_group(&mut self) {
@@ -329,7 +383,7 @@ impl Running {
         let text = |from: &Receiver<String>| {
             let mut all = String::new();
             let patience = Instant::now() + LAST_OUTPUT;
-            // The end closes the channel; a descendant that left the group may keep the pipe open.
+            // The end closes the channel; a descendant that was not found may keep the pipe open.
             while let Ok(more) = from.recv_timeout(patience.saturating_duration_since(Instant::now())) {
                 all.push_str(&more);
             }
@@ -341,6 +395,13 @@ impl Running {
             warnings: std::mem::take(&mut self.warnings),
         }
     }
+}
+
+/// Returns a mark that no other run has.
+fn new_mark() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+    format!("{}-{time}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Reads a stream to its end on a thread of its own, and keeps its beginning: [`MOST_OUTPUT`] bytes.

@@ -130,12 +130,37 @@ fn a_program_that_hangs_is_killed_with_its_children() {
 #[test]
 fn output_that_a_descendant_keeps_open_does_not_hold_up_the_run() {
     let dgx = preset("dgx-1-v100");
-    // It leaves its process group, and cannot be reached.
-    let programs = Programs::new("left").with("all_reduce_perf", "setsid sleep 30 &\necho garbage");
+    // Without the variables of its run it cannot be found.
+    let programs = Programs::new("left").with("all_reduce_perf", "env -i setsid sleep 30 &\necho garbage");
     let begin = Instant::now();
     let results = run(&programs, &dgx, &["all_reduce_perf"], &PlanOptions::default(), &options(5.0));
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     assert!(results.failed[0].why.contains("its last line: garbage"), "{:?}", results.failed);
+}
+
+#[test]
+fn a_descendant_with_a_session_of_its_own_is_killed() {
+    let dgx = preset("dgx-1-v100");
+    let daemon = "setsid $DIR/daemon > /dev/null 2>&1 &\nwhile [ ! -e $DIR/child ]; do sleep 0.01; done\n";
+    let own = "sleep 600 &\necho $! > $DIR/child.new\nmv $DIR/child.new $DIR/child\nwait";
+    for end in ["echo '#  size time algbw busbw #wrong'; echo '   1024 1.0 1.0 121.5 0'", "sleep 600"] {
+        let programs =
+            Programs::new("session").with("daemon", own).with("all_reduce_perf", &format!("{daemon}{end}"));
+        let results = run(&programs, &dgx, &["all_reduce_perf"], &PlanOptions::default(), &options(3.0));
+        let child = programs.text("child");
+        let patience = Instant::now() + Duration::from_secs(5);
+        while lives(child.trim()) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(!child.trim().is_empty() && !lives(child.trim()), "{child}");
+        if end != "sleep 600" {
+            assert!(
+                results.remarks[0].contains("left behind in sessions of their own"),
+                "{:?}",
+                results.remarks
+            );
+        }
+    }
 }
 
 #[test]

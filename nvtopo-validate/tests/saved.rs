@@ -325,3 +325,105 @@ fn other_collectives_are_read_and_called_by_their_names() {
     let verdict = |topology: &Topology| judged(topology, &named).judged()[0].possible.is_some();
     assert!(verdict(&dgx) && !verdict(&preset("dgx-1-v100")));
 }
+
+/// What is told of the published output, changed: passes, unknown, weak, and devices without a result; and the text.
+fn damaged(change: impl Fn(&str) -> String) -> ([usize; 3], usize, Report) {
+    let report = judged(&preset("dgx-a100"), &change(&data("validate/nvbandwidth-a100.txt")));
+    (counts(&report), report.failed().len(), report)
+}
+
+#[test]
+fn a_pair_without_a_figure_does_not_vanish() {
+    // Made: a dead link, beside a cell that is no bandwidth.
+    for cell in ["nan", "-270", "99999999", "N/A", "inf", "fast"] {
+        let (counts, missing, report) =
+            damaged(|text| text.replacen("276.07", "9.07", 1).replacen("276.24", cell, 1));
+        assert_eq!((counts, missing), ([70, 0, 1], 1), "{cell} {}", report.to_text(None, false));
+        assert_eq!(report.suspects()[0].name, "path over NVSwitches from GPU0 to GPU1");
+        assert!(report.failed()[0].why.contains(cell) && !report.failed()[0].is_run);
+        assert_eq!(report.failed()[0].test, Some("write_ce"));
+    }
+    // Pairs without a figure are unknown; they are no failed runs.
+    let matrix = |text: &str| text.find("Running device_to_device").unwrap();
+    let cut = |lines: usize| {
+        move |text: &str| {
+            let rest = text[matrix(text)..].split_inclusive('\n').take(lines);
+            format!("{}{}", &text[..matrix(text)], rest.collect::<String>())
+        }
+    };
+    for (lines, figures) in [(1, 0), (2, 0), (3, 0), (4, 7), (7, 28), (10, 49)] {
+        let (counts, missing, report) = damaged(cut(lines));
+        assert_eq!((counts, missing), ([16 + figures, 0, 0], 56 - figures), "{lines}");
+        assert_eq!((report.verdict(None), report.verdict(Some(0))), (Verdict::Pass, Verdict::Unknown));
+        assert!(report.to_text(None, false).contains("write_ce, GPU"), "{}", report.to_text(None, false));
+    }
+    // A number that was cut has lost digits, and is none.
+    let (counts, missing, _) = damaged(|text| text[..text.find("276.62    276.24").unwrap() + 2].to_owned());
+    assert_eq!((counts, missing), ([16 + 22, 0, 0], 56 - 22));
+    // An error ends the output.
+    let error = "Running device_to_device_memcpy_write_ce.\n[CUDA_ERROR_ILLEGAL_ADDRESS] an illegal memory access was encountered in expression";
+    let (counts, missing, report) = damaged(|text| cut(1)(text) + error + "\n");
+    assert_eq!((counts, missing), ([16, 0, 0], 56));
+    let said = report.to_text(Some(200), false);
+    assert!(
+        said.contains("the program says: [CUDA_ERROR_ILLEGAL_ADDRESS]") && said.contains("ends in an error"),
+        "{said}"
+    );
+    // A direction that carries nothing is dead, though the other one is quick.
+    let (counts, missing, _) = damaged(|text| text.replacen("276.07", "0.00", 1));
+    assert_eq!((counts, missing), ([71, 0, 1], 0));
+    // Copies with the host, too.
+    let (counts, missing, _) = damaged(|text| text.replacen("25.94", "nan", 1));
+    assert_eq!((counts, missing), ([71, 0, 0], 1));
+    let (counts, missing, _) =
+        damaged(|text| text[..text.find("0     26.03").unwrap() + 22].to_owned() + "\n");
+    assert_eq!((counts, missing), ([2, 0, 0], 6));
+}
+
+#[test]
+fn a_cell_of_json_without_a_figure_does_not_vanish() {
+    // Made.
+    let dgx = preset("dgx-a100");
+    let test = |matrix: serde_json::Value| {
+        json!({ "nvbandwidth": { "GPU Device list": ["0: NVIDIA A100", "1: NVIDIA A100"], "testcases": [
+            { "name": "host_to_device_memcpy_ce", "status": "Passed", "bandwidth_matrix": [["26.0", "26.0"]] },
+            { "name": "device_to_device_memcpy_write_ce", "status": "Error", "error": "out of memory", "bandwidth_matrix": matrix },
+        ] } })
+        .to_string()
+    };
+    for (matrix, missing) in [
+        (json!([["N/A", "nan"], ["276.1", "N/A"]]), 1),
+        (json!([["N/A", "276.1"]]), 1),
+        (json!([["N/A", 276.1], ["276.1", null]]), 0),
+        (json!([]), 2),
+    ] {
+        let report = judged(&dgx, &test(matrix.clone()));
+        assert_eq!((counts(&report), report.failed().len()), ([4 - missing, 0, 0], missing), "{matrix}");
+    }
+    let report = judged(&dgx, &test(json!([])));
+    assert_eq!(report.failed()[0].why, "the program says: out of memory");
+}
+
+#[test]
+fn gpus_without_access_to_each_other_have_no_figure_to_miss() {
+    // Made.
+    let text = |can: &str| {
+        format!(
+            "Device=0 {can} Access Peer Device=1\nDevice=1 {can} Access Peer Device=0\n\
+             Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)\n   D\\D     0      1      2\n\
+             \x20    0 801.28   0.00  48.30\n     1   0.00 813.80    N/A\n     2  48.30  48.30 801.00\n"
+        )
+    };
+    for (can, zeros) in [("CAN", 2), ("CANNOT", 0)] {
+        let results = read(&alike(3, "NV2", None), &text(can)).unwrap();
+        assert_eq!((results.figures.len(), results.failed.len()), (3 + zeros, 1), "{can} {results:?}");
+        assert_eq!(results.failed[0].subject, Subject::Path { from: 1, to: 2 });
+    }
+}
+
+#[test]
+fn copies_without_peer_access_alone_are_no_measure_of_links() {
+    let report = judged(&alike(8, "NV18", None), &data("validate/p2p-h100-peers-off.txt"));
+    assert_eq!((counts(&report), report.failed().len()), ([0, 0, 0], 56));
+    assert_eq!(report.verdict(Some(0)), Verdict::Unknown);
+}

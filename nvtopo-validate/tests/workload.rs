@@ -196,3 +196,12 @@ fn thresholds_are_written_and_held() {
         assert!(error.contains(said), "{error}");
     }
 }
+
+#[test]
+fn numbers_below_zero_have_no_ratio() {
+    let measure = || Measure::of("score {}", Better::Higher).unwrap();
+    let error = run("echo score -5", WorkloadOptions::default().measure(measure())).unwrap_err();
+    assert!(error.to_string().contains("the program printed -5 for 'score {}'"), "{error}");
+    let own = Comparison::of(measure(), vec![-5.0; 4], vec![-10.0; 4]);
+    assert_eq!((own.ratio(), own.ratios()), (None, None));
+}

@@ -41,11 +41,12 @@ pub(crate) struct ValidateArgs {
     /// Part by which a bandwidth may be below the median of equal ones
     #[arg(long, value_name = "PART", default_value = "5%")]
     pub(crate) equal_tolerance: Tolerance,
-    /// The most figures without a verdict with which the exit code is 0; any number without it
+    /// The most figures without a verdict, and pairs of saved outputs without a figure, with which the exit code is 0; any number
+    /// without it
     #[arg(long, value_name = "NUMBER")]
     pub(crate) max_unknown: Option<usize>,
-    /// Around a change of the driver: before records to --record, after measures again and says go on (0), roll back (1), or
-    /// that it cannot be told (3). --equal-tolerance is what a figure may lose
+    /// Around a change of the driver: before records to --record (3 where a run has no result), after measures again and says go
+    /// on (0), roll back (1), or that it cannot be told (3). --equal-tolerance is what a figure may lose
     #[arg(long, value_name = "WHEN", requires = "record",
         conflicts_with_all = ["dry_run", "all", "tolerance", "max_unknown"])]
     pub(crate) canary: Option<CanaryWhen>,

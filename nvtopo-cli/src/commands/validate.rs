@@ -3,7 +3,7 @@
 use super::bind::variable;
 use super::{open, style};
 use crate::args::{BetterWhat, CanaryWhen, CompareArgs, PoorWhat, ReportFormat, ValidateArgs};
-use crate::output::{Failure, is_quiet, remark};
+use crate::output::{BAD, Failure, is_quiet, remark, report as report_error};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
 use nvtopo::apply::{Scope, Trust, allowed_cpus, check_machine, cpus_here, visible_here};
@@ -13,10 +13,11 @@ use nvtopo::{CpuSet, Error, Result, Topology, save_file};
 use nvtopo_validate::benchmark::{BENCHMARKS, Benchmark, by_name};
 use nvtopo_validate::canary::{self, Advice, Record};
 use nvtopo_validate::workload::{
-    Better, Measure, Placements, Poor, Slo, SloEntry, WorkloadOptions, compare as run_both,
+    Better, Comparison, Measure, Placements, Poor, Slo, SloEntry, WorkloadOptions, compare as run_both,
 };
 use nvtopo_validate::{Job, Judge, Plan, PlanOptions, Results, RunOptions, Verdict, find};
 use std::io::{IsTerminal as _, stderr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,6 +46,9 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
             ReportFormat::Json => plan.to_json(&topology),
         };
         return Ok((text, crate::DONE));
+    }
+    if let (Some(CanaryWhen::Before), Some(file)) = (args.canary, &args.record) {
+        check_place(file)?;
     }
     let results = if args.results.is_empty() {
         measure(args, &topology, before.as_ref())?
@@ -77,13 +81,50 @@ pub(crate) fn validate(args: &ValidateArgs) -> Result<(String, u8), Failure> {
     };
     if let (Some(CanaryWhen::Before), Some(file)) = (args.canary, &args.record) {
         if results.figures.is_empty() {
-            return Err(Error::input("no run has a result, so there is nothing to compare with later").into());
+            report_error("no run has a result, so there is nothing to compare with later");
+            return Ok((text, BAD));
         }
-        save_file(file, Record::new(&topology, &results).to_json()?.as_bytes())?;
-        remark(&format!("wrote {}", file.display()));
+        let record = Record::new(&topology, &results).to_json();
+        if !is_saved(file, record) {
+            return Ok((text, BAD));
+        }
+        if !results.failed.is_empty() {
+            let many = results.failed.len();
+            remark(&format!("{many} without a result: no later figures can be compared with those"));
+            return Ok((text, UNCLEAR));
+        }
         return Ok((text, crate::DONE));
     }
     Ok((text, code(report.verdict(args.max_unknown))))
+}
+
+/// Errors where a file cannot be written later: what takes an hour to measure should not be lost.
+fn check_place(file: &Path) -> Result<()> {
+    let cannot = |error| Error::cannot_write(file, error);
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if real.is_dir() {
+        return Err(cannot(std::io::ErrorKind::IsADirectory.into()));
+    }
+    // A device or a pipe is written to directly.
+    if real.exists() && !real.is_file() {
+        return Ok(());
+    }
+    // As the file will be: beside it, and then renamed.
+    let probe = real.with_file_name(format!(".nvtopo-{}.part", std::process::id()));
+    std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).map_err(cannot)?;
+    std::fs::remove_file(&probe).map_err(cannot)
+}
+
+/// Returns whether a file was written, and tells why it was not: what was measured is printed even so.
+fn is_saved(file: &Path, content: Result<String>) -> bool {
+    match content.and_then(|content| save_file(file, content.as_bytes())) {
+        Ok(()) => remark(&format!("wrote {}", file.display())),
+        Err(error) => {
+            report_error(&error.to_string());
+            return false;
+        }
+    }
+    true
 }
 
 fn code(verdict: Verdict) -> u8 {
@@ -251,6 +292,10 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(String, u8), Failure> {
             .help("--accept writes one")
             .into());
     }
+    if let (Some(entry), false) = (entry, args.accept) {
+        // A threshold of the other direction is told before anything runs.
+        entry.check(&Comparison::of(measure.clone(), Vec::new(), Vec::new()))?;
+    }
     let cpus = if args.dry_run {
         cpus_here(&topology, Scope::Affinity)?
     } else {
@@ -266,6 +311,9 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(String, u8), Failure> {
         };
         return Ok((text, crate::DONE));
     }
+    if let (Some(file), true) = (&args.slo, args.accept) {
+        check_place(file)?;
+    }
     let (stop, run) = run_options(args.time_limit, trust)?;
     let options =
         WorkloadOptions::default().runs(args.runs.get()).warmup(args.warmup).measure(measure).run(run);
@@ -276,12 +324,17 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(String, u8), Failure> {
     let compared = run_both(&topology, &placements, &args.command, &options, &mut progress);
     bar.end();
     let compared = compared.map_err(|error| interrupted(error, &stop))?;
-    let mut held = Vec::new();
+    let (mut held, mut saved) = (Vec::new(), true);
     match (slo.clone(), &args.slo) {
         (Some(mut slo), Some(file)) if args.accept => {
-            slo.accept(SloEntry::accept(&command, args.gpus, &compared, args.tolerance.as_f64())?);
-            save_file(file, slo.to_toml()?.as_bytes())?;
-            remark(&format!("wrote {}", file.display()));
+            let entry = SloEntry::accept(&command, args.gpus, &compared, args.tolerance.as_f64());
+            saved = is_saved(
+                file,
+                entry.and_then(|entry| {
+                    slo.accept(entry);
+                    slo.to_toml()
+                }),
+            );
         }
         _ => held = entry.map_or(Ok(Vec::new()), |entry| entry.check(&compared))?,
     }
@@ -289,7 +342,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(String, u8), Failure> {
         ReportFormat::Text => compared.to_text(style().width, &held),
         ReportFormat::Json => compared.to_json(&held),
     };
-    Ok((text, code(compared.judge(&held))))
+    Ok((text, if saved { code(compared.judge(&held)) } else { BAD }))
 }
 
 fn better(word: BetterWhat) -> Better {

@@ -6,6 +6,7 @@
 use crate::device::pairs;
 use crate::figure::{Figure, Subject};
 use crate::plan::{Job, Targets};
+use crate::reading::sections::PEERS_OFF;
 use crate::reading::{copies, host_copies};
 use nvtopo::{Result, Topology};
 use std::collections::BTreeSet;
@@ -40,17 +41,24 @@ pub(super) fn p2p_test(targets: &Targets<'_>) -> Vec<Job> {
 /// Reads the copies of a job. Both directions of its pair, or of its GPU, have to be there.
 pub(super) fn read(topology: &Topology, job: &Job, text: &str) -> Result<Vec<Figure>> {
     let to_host = matches!(job.subject, Subject::ToGpu(_));
-    let mut figures = if to_host {
-        host_copies::read(topology, Some(&job.gpus), text)?.figures
+    let found = if to_host {
+        host_copies::read(topology, Some(&job.gpus), text)?
     } else {
-        copies::read(topology, Some(&job.gpus), job.program, text.as_bytes())?.figures
+        let (found, error) = copies::read(topology, Some(&job.gpus), job.program, text.as_bytes());
+        error.map_or(Ok(found), Err)?
     };
+    let mut figures = found.figures;
     for figure in &mut figures {
         figure.program = job.program;
     }
     let wanted = |subject: &Subject| subject.devices().iter().all(|device| job.gpus.contains(device));
     figures.retain(|figure| wanted(&figure.subject));
-    let directions: BTreeSet<&Subject> = figures.iter().map(|figure| &figure.subject).collect();
+    if let Some(((test, subject), why)) = found.missing.iter().find(|((_, subject), _)| wanted(subject)) {
+        let name = crate::figure::program_name(job.program, *test);
+        return Err(nvtopo::Error::input(format!("{name}, {}: {why}", subject.name(topology))));
+    }
+    let of_links = figures.iter().filter(|figure| figure.test != Some(PEERS_OFF));
+    let directions: BTreeSet<&Subject> = of_links.map(|figure| &figure.subject).collect();
     if directions.len() < 2 {
         let text = "the output does not hold both directions";
         return Err(nvtopo::Error::input(text).help("run the command by hand, and look at what it prints"));

@@ -1,9 +1,14 @@
 //! Measurements that the core reads: copies between two GPUs, and the rates of ports.
 
+use super::matrix::{Cell, Marks, NO_FIGURE};
 use super::sections;
 use crate::figure::{Figure, Metric, Subject};
-use nvtopo::model::{Gpu, Nic, NodeKind, NoteKind};
-use nvtopo::{Error, Result, Topology};
+use nvtopo::model::{Gpu, Nic, NodeId, NodeKind, NoteKind, P2pStatus};
+use nvtopo::{Error, Topology};
+use std::collections::BTreeMap;
+
+/// The most tests that cannot be read which are told of.
+const MOST_UNREAD: usize = 4;
 
 /// The end of the remark on figures of other machines.
 pub(crate) const STRANGE: &str = "are of devices that this machine does not have";
@@ -12,56 +17,82 @@ pub(crate) const STRANGE: &str = "are of devices that this machine does not have
 #[derive(Default)]
 pub(crate) struct Copies {
     pub(crate) figures: Vec<Figure>,
+    /// The copies that a test was to make and has no figure of, with the reasons.
+    pub(crate) missing: Missing,
     pub(crate) remarks: Vec<String>,
 }
 
-/// Reads the measurements of a text, and finds their devices on the machine. `visible` are the GPUs that the program saw, in the
+/// Notes a copy without a figure: of several times, the first reason that tells something.
+pub(crate) fn note(missing: &mut Missing, copy: (Option<&'static str>, Subject), why: String) {
+    let own = missing.entry(copy).or_insert_with(|| NO_FIGURE.to_owned());
+    if own == NO_FIGURE {
+        *own = why;
+    }
+}
+
+/// The copies without a figure, by test and devices, with the reasons.
+pub(crate) type Missing = BTreeMap<(Option<&'static str>, Subject), String>;
+
+/// Reads the measurements of a text, and finds their devices on the machine. The error of a text without a figure stands beside
+/// what it was to hold. `visible` are the GPUs that the program saw, in the
 /// order in which it counts them; without it, its numbers are those of `nvidia-smi` where it tells no addresses.
 pub(crate) fn read(
     topology: &Topology,
     visible: Option<&[usize]>,
     name: &str,
     text: &[u8],
-) -> Result<Copies> {
-    let measured = Topology::parse(name, text)?;
+) -> (Copies, Option<Error>) {
+    let whole = Topology::parse(name, text);
     let decoded = String::from_utf8_lossy(text);
     let program = program(&decoded);
     let mut found = Copies::default();
     let mut strangers = 0;
-    let mut add = |measured: &Topology, test: Option<&'static str>| {
+    let mut add = |measured: &Topology, test: Option<&'static str>, marks: &Marks| {
         let place = |id| match &measured.node(id).kind {
             NodeKind::Gpu(gpu) => gpu_place(topology, visible, gpu),
             NodeKind::Nic(nic) => nic_place(topology, nic),
             _ => None,
         };
         for own in measured.measurements() {
+            let cell = marks.meaning(own.bandwidth.as_gb_per_s());
             let (Some(from), Some(to)) = (place(own.from), place(own.to)) else {
-                strangers += 1;
+                strangers += usize::from(matches!(cell, Cell::Figure(_)));
                 continue;
             };
-            let figure = Figure::new(
-                program,
-                Subject::Path { from, to },
-                Metric::Bandwidth,
-                own.bandwidth.as_gb_per_s(),
-            );
-            found.figures.push(figure.test(test));
+            let subject = Subject::Path { from, to };
+            match cell {
+                // Without access to each other two GPUs have nothing to measure.
+                Cell::Missing(_) | Cell::Figure(0.0)
+                    if is_barred(measured, own.from, own.to)
+                        || is_barred(topology, topology.devices()[from], topology.devices()[to]) => {}
+                Cell::Missing(why) => {
+                    note(&mut found.missing, (test, subject), why.to_owned());
+                }
+                Cell::Figure(value) => {
+                    found.figures.push(Figure::new(program, subject, Metric::Bandwidth, value).test(test));
+                }
+            }
         }
     };
     let sections = sections::split(&decoded);
+    let most = visible.map_or(topology.gpus().len(), <[usize]>::len);
+    let mut unread = Vec::new();
     for own in &sections {
-        // One without a figure, such as a test that was waived, is told of by the notes on the whole.
-        if let Ok(measured) = Topology::parse(name, own.text.as_bytes()) {
-            add(&measured, own.test);
+        let (text, marks) = own.complete(most);
+        match Topology::parse(name, text.as_bytes()) {
+            Ok(measured) => add(&measured, own.test, &marks),
+            Err(error) => unread.push(format!("a test is not read: {}", error.message())),
         }
     }
-    if sections.is_empty() {
-        add(&measured, None);
+    if let (Ok(measured), true) = (&whole, sections.is_empty()) {
+        add(measured, None, &Marks::default());
     }
     if sections.len() >= sections::MOST_TESTS {
         found.remarks.push(format!("the first {} tests of {name} are read", sections::MOST_TESTS));
     }
-    for nic in measured.nics() {
+    unread.dedup();
+    found.remarks.extend(unread.into_iter().take(MOST_UNREAD));
+    for nic in whole.iter().flat_map(Topology::nics) {
         let Some(rate) = nic.measured else { continue };
         match nic_place(topology, nic) {
             Some(own) => {
@@ -78,14 +109,29 @@ pub(crate) fn read(
     if strangers > 0 {
         found.remarks.push(format!("{strangers} of its figures {STRANGE}"));
     }
-    let conflicts = measured.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
+    let notes = || whole.iter().flat_map(Topology::notes);
+    let conflicts = notes().filter(|note| note.kind() == NoteKind::Conflict);
     found.remarks.extend(conflicts.map(ToString::to_string));
+    let mut error = None;
     if found.figures.is_empty() {
-        let why = measured.notes().iter().map(ToString::to_string).next_back();
+        let why = notes().map(ToString::to_string).next_back();
         let text = why.unwrap_or_else(|| "the output holds no bandwidth between two devices".to_owned());
-        return Err(Error::input(if strangers > 0 { found.remarks.swap_remove(0) } else { text }));
+        let strange = found.remarks.iter().find(|own| own.ends_with(STRANGE)).cloned();
+        error = Some(match (strange, whole) {
+            (Some(strange), _) => Error::input(strange),
+            (None, Err(error)) => error,
+            (None, Ok(_)) => Error::input(text),
+        });
     }
-    Ok(found)
+    (found, error)
+}
+
+/// Returns whether two GPUs are known to have no access to each other.
+fn is_barred(topology: &Topology, a: NodeId, b: NodeId) -> bool {
+    let barred = |status: Option<P2pStatus>| {
+        status.is_some_and(|own| !matches!(own, P2pStatus::Ok | P2pStatus::Unknown))
+    };
+    topology.p2p(a, b).is_some_and(|p2p| barred(p2p.read) || barred(p2p.write))
 }
 
 /// Returns the program whose output a text is, by its headings.

@@ -1,10 +1,11 @@
 //! Copies between memory of the host and each GPU, as `nvbandwidth` prints them, as text and as JSON.
 
-use super::copies::{Copies, STRANGE};
+use super::copies::{Copies, Missing, STRANGE, note};
+use super::matrix::{NO_FIGURE, TROUBLE};
 use crate::figure::{Figure, Metric, Subject};
 use nvtopo::{Error, PciAddress, Result, Topology};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const PROGRAM: &str = "nvbandwidth";
 
@@ -27,7 +28,9 @@ pub(crate) fn read(topology: &Topology, visible: Option<&[usize]>, text: &str) -
         topology,
         visible,
         addresses: BTreeMap::new(),
+        devices: BTreeSet::new(),
         figures: Vec::new(),
+        missing: Missing::new(),
         strangers: 0,
         why: None,
     };
@@ -47,14 +50,17 @@ pub(crate) fn read(topology: &Topology, visible: Option<&[usize]>, text: &str) -
         )));
     }
     let remarks = if reader.strangers > 0 { vec![strange] } else { Vec::new() };
-    Ok(Copies { figures: reader.figures, remarks })
+    Ok(Copies { figures: reader.figures, missing: reader.missing, remarks })
 }
 
 struct Reader<'a> {
     topology: &'a Topology,
     visible: Option<&'a [usize]>,
     addresses: BTreeMap<usize, PciAddress>,
+    /// The numbers of the GPUs that the program names.
+    devices: BTreeSet<usize>,
     figures: Vec<Figure>,
+    missing: Missing,
     /// The number of figures of GPUs that the machine does not have.
     strangers: usize,
     /// The line that says why a test has no result.
@@ -63,32 +69,68 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn text(&mut self, text: &str) {
-        let (mut running, mut columns) = (None, Vec::new());
+        let (mut running, mut columns, mut trouble) = (None, Vec::new(), None);
         for line in text.lines().map(str::trim) {
             let words: Vec<&str> = line.split_whitespace().collect();
             if let Some(name) = line.strip_prefix("Running ") {
+                self.row(running, &columns, &[], trouble.take());
                 (running, columns) = (test(name.trim_end_matches('.')), Vec::new());
             } else if let Some(rest) = line.strip_prefix("Device ") {
                 self.device(rest);
-            } else if ["Waiving ", "Waived", "Error", "ERROR", "Not Found", "NVML_ERROR", "["]
-                .iter()
-                .any(|word| line.starts_with(word))
-            {
+            } else if TROUBLE.iter().any(|word| line.starts_with(word)) {
                 self.why.get_or_insert_with(|| line.to_owned());
-            } else if let (Some(test), [first, rest @ ..]) = (running, &words[..]) {
+                trouble.get_or_insert(line);
+            } else if let (Some(_), [first, rest @ ..]) = (running, &words[..]) {
                 let numbers: Option<Vec<usize>> = words.iter().map(|word| word.parse().ok()).collect();
                 match numbers {
                     Some(numbers) if columns.is_empty() => columns = numbers,
                     // The only row is that of the CPU.
-                    _ if *first == "0" && rest.len() == columns.len() && !rest.is_empty() => {
-                        for (column, cell) in columns.iter().zip(rest) {
-                            self.add(*column, test, cell);
-                        }
-                        running = None;
+                    _ if *first == "0" && rest.len() <= columns.len() && !rest.is_empty() => {
+                        // The last number of an output that was cut may lack its last digits.
+                        let is_cut = rest.len() < columns.len() && text.ends_with(line);
+                        let whole = &rest[..rest.len() - usize::from(is_cut)];
+                        self.row(running.take(), &columns, whole, trouble);
                     }
                     _ => {}
                 }
             }
+        }
+        self.row(running, &columns, &[], trouble);
+    }
+
+    /// Takes the row of a test. Each GPU that it was to measure has a figure, or is known to have none.
+    fn row(&mut self, test: Option<Test>, columns: &[usize], cells: &[&str], trouble: Option<&str>) {
+        let Some((test, to_gpu)) = test else { return };
+        let most = self.visible.map_or(self.topology.gpus().len(), <[usize]>::len);
+        let columns: Vec<usize> = match columns {
+            [] if self.devices.is_empty() => (0..most).collect(),
+            [] => self.devices.iter().copied().collect(),
+            own => own.to_vec(),
+        };
+        for (place, column) in columns.into_iter().enumerate() {
+            let cell = cells.get(place).copied();
+            let gpu = self.gpu(column);
+            let value = cell.and_then(|cell| cell.parse().ok()).filter(|value| (0.0..1e6).contains(value));
+            let Some(gpu) = gpu else {
+                self.strangers += usize::from(value.is_some());
+                continue;
+            };
+            let subject = if to_gpu { Subject::ToGpu(gpu) } else { Subject::FromGpu(gpu) };
+            if let Some(value) = value {
+                self.figures.push(Figure::new(PROGRAM, subject, Metric::Bandwidth, value).test(Some(test)));
+                continue;
+            }
+            let why = match (cell, trouble) {
+                (Some("N/A"), _) => "the program prints N/A".to_owned(),
+                (Some(cell), _) => {
+                    format!("'{}' is not a bandwidth", cell.chars().take(40).collect::<String>())
+                }
+                (None, Some(line)) => {
+                    format!("the program says: {}", line.chars().take(160).collect::<String>())
+                }
+                (None, None) => NO_FIGURE.to_owned(),
+            };
+            note(&mut self.missing, (Some(test), subject), why);
         }
     }
 
@@ -101,9 +143,10 @@ impl Reader<'_> {
         }
         for test in run["testcases"].as_array().into_iter().flatten() {
             let Some(own) = test["name"].as_str().and_then(self::test) else { continue };
-            for (column, cell) in test["bandwidth_matrix"][0].as_array().into_iter().flatten().enumerate() {
-                self.add(column, own, cell.as_str().unwrap_or_default());
-            }
+            let row = test["bandwidth_matrix"][0].as_array().into_iter().flatten();
+            let cells: Vec<&str> = row.map(|cell| cell.as_str().unwrap_or_default()).collect();
+            let columns: Vec<usize> = (0..cells.len().max(self.devices.len())).collect();
+            self.row(Some(own), &columns, &cells, test["error"].as_str().or_else(|| test["status"].as_str()));
         }
         Ok(())
     }
@@ -111,22 +154,11 @@ impl Reader<'_> {
     /// Reads `0: NVIDIA H100 80GB HBM3 (00000000:1b:00)`, behind which a host may stand.
     fn device(&mut self, text: &str) {
         let Some((number, rest)) = text.split_once(": ") else { return };
+        self.devices.extend(number.trim().parse::<usize>().ok());
         let inside =
             rest.rsplit('(').find_map(|part| format!("{}.0", part.split(')').next()?.trim()).parse().ok());
         if let (Ok(number), Some(address)) = (number.trim().parse(), inside) {
             self.addresses.insert(number, address);
-        }
-    }
-
-    fn add(&mut self, column: usize, (test, to_gpu): Test, cell: &str) {
-        let value = cell.parse::<f64>().ok().filter(|value| (0.0..1e6).contains(value));
-        match (value, self.gpu(column)) {
-            (Some(value), Some(gpu)) => {
-                let subject = if to_gpu { Subject::ToGpu(gpu) } else { Subject::FromGpu(gpu) };
-                self.figures.push(Figure::new(PROGRAM, subject, Metric::Bandwidth, value).test(Some(test)));
-            }
-            (Some(_), None) => self.strangers += 1,
-            (None, _) => {}
         }
     }
 

@@ -5,4 +5,5 @@ pub(crate) mod collective;
 pub(crate) mod copies;
 pub(crate) mod host_copies;
 pub(crate) mod latency;
+pub(crate) mod matrix;
 pub(crate) mod sections;

@@ -3,6 +3,7 @@
 //! A topology holds one figure of each direction: the best of all tests and runs in a text. Here each kind of copy is judged by
 //! itself, for reads may crawl where writes are quick.
 
+use super::matrix::{self, Marks};
 use serde_json::{Value, json};
 
 /// The test with peer access switched off, with which the others are compared.
@@ -32,10 +33,14 @@ const MOST_BYTES: usize = 64 << 20;
 pub(crate) struct Section {
     /// Its name in short. `None`: the text does not tell it.
     pub(crate) test: Option<&'static str>,
-    /// The lines that name the devices, and those of the test.
-    pub(crate) text: String,
+    /// The lines that name the devices, and the one that starts the test.
+    head: String,
+    /// The lines of the test, or its document.
+    body: String,
     /// True where its name stood before its matrix.
     named: bool,
+    /// True for a document.
+    is_json: bool,
 }
 
 /// Returns the tests of copies between two GPUs. None where the text is of another program.
@@ -50,8 +55,8 @@ fn of_json(text: &str) -> Vec<Section> {
         let name = copy(test["name"].as_str()?)?;
         let mut run = document["nvbandwidth"].clone();
         run["testcases"] = json!([test]);
-        let text = json!({ "nvbandwidth": run }).to_string();
-        Some(Section { test: Some(name), text, named: true })
+        let body = json!({ "nvbandwidth": run }).to_string();
+        Some(Section { test: Some(name), head: String::new(), body, named: true, is_json: true })
     };
     tests.filter_map(section).take(MOST_TESTS).collect()
 }
@@ -79,7 +84,8 @@ fn of_text(text: &str) -> Vec<Section> {
                 place = Place::Test;
                 // As if it were on, for the core leaves it out.
                 let heading = line.replace("P2P=Disabled Bandwidth", "P2P=Enabled Bandwidth");
-                all.push(Section { test, text: format!("{head}{heading}\n"), named });
+                let head = format!("{head}{heading}\n");
+                all.push(Section { test, head, body: String::new(), named, is_json: false });
             }
             (None, Some(own)) => own.add(line),
             (None, None) if place == Place::Head && head.len() + line.len() < MOST_HEAD => {
@@ -88,6 +94,10 @@ fn of_text(text: &str) -> Vec<Section> {
             }
             (None, None) => {}
         }
+    }
+    // So that a line that was cut is seen to be.
+    if let Some(own) = all.last_mut().filter(|_| place == Place::Test && !text.ends_with('\n')) {
+        own.body.pop();
     }
     all
 }
@@ -118,9 +128,38 @@ impl Section {
         if let Some(test) = line.split_whitespace().find_map(copy).filter(|_| !self.named) {
             self.test = Some(test);
         }
-        self.text.push_str(line);
-        self.text.push('\n');
+        self.body.push_str(line);
+        self.body.push('\n');
     }
+
+    /// Returns the test as an output of its own, each pair of which has a cell. `most` is the number of GPUs that there can be.
+    pub(crate) fn complete(&self, most: usize) -> (String, Marks) {
+        let mut marks = Marks::default();
+        if self.is_json {
+            let mut document: Value = serde_json::from_str(&self.body).unwrap_or_default();
+            let named = document["nvbandwidth"]["GPU Device list"].as_array().map_or(0, Vec::len);
+            matrix::of_json(&mut document["nvbandwidth"]["testcases"][0], named, most, &mut marks);
+            return (document.to_string(), marks);
+        }
+        let named = self.head.lines().filter(|line| is_device(line)).count();
+        let named = if named == 0 { most } else { named };
+        let is_sure = self.named || self.body.split_whitespace().any(|word| copy(word).is_some());
+        let Some(body) = matrix::of_text(&self.body, named, most, is_sure, &mut marks) else {
+            return (format!("{}{}", self.head, self.body), marks);
+        };
+        let has_heading = |text: &str| text.contains("GPU(row)") || text.contains("P2P=Enabled");
+        let start = self.head.lines().next_back().unwrap_or_default();
+        // One that ended before its matrix.
+        let heading = if has_heading(start) || has_heading(&body) { "" } else { "GPU(row) GPU(column)\n" };
+        (format!("{}{heading}{body}", self.head), marks)
+    }
+}
+
+/// Returns whether a line names a GPU: `Device 0: NVIDIA H100`, `Device: 0, NVIDIA H100, pciBusID: 1b`.
+fn is_device(line: &str) -> bool {
+    let rest = line.find("Device").map(|at| line[at + "Device".len()..].trim_start_matches([':', ' ']));
+    let end = rest.and_then(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).chars().next());
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) && matches!(end, Some(':' | ','))
 }
 
 /// Returns the part that a line starts. `is_named`: it stands in a test whose name is known, to which all matrices belong.

@@ -98,16 +98,27 @@ impl Measure {
 
     /// Returns the number of a run. Where the program prints it several times, the last one counts.
     ///
-    /// Errors where it prints none.
+    /// Errors where it prints none, and for a number of which there is no ratio: below 0, infinite, not a number.
     pub fn read(&self, stdout: &str, stderr: &str, time: Duration) -> Result<f64> {
         let Some(pattern) = &self.pattern else { return Ok(time.as_secs_f64()) };
         let last = |text: &str| text.lines().rev().find_map(|line| pattern.find(line));
-        last(stdout).or_else(|| last(stderr)).ok_or_else(|| {
+        let value = last(stdout).or_else(|| last(stderr)).ok_or_else(|| {
             let text = format!("the program printed no line with '{}'", pattern.text);
             Error::input(text)
                 .help("{} stands for the number alone, and the other words have to be those of the line")
-        })
+        })?;
+        if is_sound(value) {
+            return Ok(value);
+        }
+        let text = format!("the program printed {value} for '{}', of which there is no ratio", pattern.text);
+        Err(Error::input(text)
+            .help("let it print a number that is finite and not below 0, or compare another one"))
     }
+}
+
+/// Returns whether a number can be compared by ratios.
+pub(super) fn is_sound(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
 }
 
 impl Pattern {
@@ -128,7 +139,7 @@ impl Pattern {
             let wanted_before = &self.before[..self.before.len() - usize::from(start > 0)];
             let wanted_behind = &self.behind[usize::from(end > 0)..];
             let fits = ends_with(before, wanted_before) && starts_with(behind, wanted_behind);
-            (fits && value.is_finite()).then_some(value)
+            fits.then_some(value)
         })
     }
 }

@@ -174,7 +174,8 @@ impl Comparison {
         Self { names: ["best".to_owned(), "poor".to_owned()], measure, best, poor, remarks: Vec::new() }
     }
 
-    /// Returns how many times as good the best placement is as the poor one, by the medians. `None` where that is no number.
+    /// Returns how many times as good the best placement is as the poor one, by the medians. `None` where that is no number, or one of
+    /// them is below 0.
     pub fn ratio(&self) -> Option<f64> {
         self.ratio_of(median(&self.best)?, median(&self.poor)?)
     }
@@ -191,7 +192,8 @@ impl Comparison {
             Better::Higher => best / poor,
             Better::Lower => poor / best,
         };
-        ratio.is_finite().then_some(ratio)
+        let is_sound = measure::is_sound(best) && measure::is_sound(poor);
+        (is_sound && ratio.is_finite()).then_some(ratio)
     }
 
     /// Returns the outcome: one of the two is better where chance alone makes such a difference in at most 5 % of cases.
@@ -227,7 +229,7 @@ impl Comparison {
             (Some(ratio), Some((low, high))) => {
                 format!("{ratio:.2} times as good as the poor one ({low:.2} to {high:.2})")
             }
-            _ => "without a ratio, as a value is 0".to_owned(),
+            _ => "without a ratio, as a value is not above 0".to_owned(),
         };
         match self.outcome() {
             Outcome::BestIsBetter => format!("the best placement is {ratio}"),
