@@ -1,4 +1,4 @@
-//! What `nvtopod metrics` refuses or says when it starts: places to listen on, tokens, certificates.
+//! The start of `nvtopod metrics`: places to listen on, tokens and certificates that it refuses, and its warnings.
 
 use crate::program::{Program, Scratch, run};
 use std::io::Write as _;

@@ -18,11 +18,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "Every GPU of the board is on the PCI bus, the driver has it, and it needs no reset.",
         evidence: "The GPUs of the topology, those that the driver lists in /proc/driver/nvidia/gpus, a saved lspci, Xid events in \
                    the kernel's log since its start (/dev/kmsg of this machine as root, or a saved log), and the profile's gpus, or the baseline's.",
-        rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, \
-               where one is lost, or where lspci shows one as (rev ff): it has fallen off the bus. Fails for a GPU with an Xid \
-               event after which it has to be reset or the machine restarted (48, 62, 64, 79, 95, 109, 119, 120, 140, 143, \
-               158, and 154 by its words), unless Xid 154 says later that it needs nothing. Warns after Xid 94, which \
-               strikes one job, and where there are more GPUs. Unknown where neither names a number.",
+        rule: "Fails where there are fewer than the profile or else the baseline says, where the driver does not list one, or \
+               where lspci shows one as (rev ff). Fails for a GPU that an Xid event says to reset (48, 62, 64, 79, 95, 109, \
+               119, 120, 140, 143, 158, 154 by its words), unless a later 154 needs nothing. Warns after Xid 94, and \
+               where there are more GPUs. Unknown without a number.",
         remedy: "Drain the node, look for Xid 79 in the kernel's log, then reset or reseat the GPU.",
         source: "azure_gpu_count.nhc of azurehpc-health-checks; check_gpu_setup.py of oci-hpc (rev ff); NVIDIA, Xid catalog",
         run: count,

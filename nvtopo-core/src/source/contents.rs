@@ -255,9 +255,6 @@ impl Found<'_> {
             Ok(Unpacked::Text(_)) | Err(_) => {}
         }
     }
-
-    #[cfg(not(feature = "snapshot"))]
-    fn compressed(&mut self, _name: &str, _bytes: &[u8]) {}
 }
 
 impl Sink for Found<'_> {
@@ -270,6 +267,7 @@ impl Sink for Found<'_> {
     fn add(&mut self, name: &str, bytes: &[u8]) {
         self.size = (self.size.0 + 1, self.size.1 + bytes.len() as u64);
         if folder::is_compressed(bytes) {
+            #[cfg(feature = "snapshot")]
             self.compressed(name, bytes);
         } else if !bytes.contains(&0) {
             self.texts.push(SavedText::new(name, String::from_utf8_lossy(bytes)));
