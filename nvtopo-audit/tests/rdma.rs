@@ -270,6 +270,18 @@ fn cables_are_judged_by_growth() {
     assert_eq!(judge(&[("link_error_recovery", 3)]).0, Pass, "two in ten seconds are no rate");
     assert_eq!(judge(&[("link_error_recovery", 4)]).0, Warn);
     assert_eq!(judge(&[("symbol_error", 0)]).0, Unknown, "it was reset");
+    // A counter that one reading tells may have grown; what another shows is worse.
+    let path = "sys/class/infiniband/mlx5_0/ports/1/counters/link_downed";
+    for now in
+        [after(110, &[]).with(path, "abc"), after(110, &[]).with(path, ""), after(110, &[]).without(path)]
+    {
+        let report = now.report_since(&before);
+        let found = finding(&report, "rdma-phy", "mlx5_0 port 1");
+        let text = "one of the two readings does not tell link_downed";
+        assert_eq!((found.status, found.text.as_str()), (Unknown, text));
+    }
+    let worse = after(110, &[("symbol_error", 75)]).with(path, "abc");
+    assert_eq!(status(&worse.report_since(&before), "rdma-phy", "mlx5_0 port 1"), Fail);
     let report = after(110, &[]).report_since(&before);
     assert_eq!(status(&report, "rdma-phy", "mlx5_1 port 1"), Unknown, "it has no counters");
     let report = after(50, &[("link_downed", 4)]).report_since(&before);
