@@ -362,6 +362,25 @@ fn links_that_are_lost_again_and_again_fail_as_their_authors_say() {
     };
     assert_eq!(only_status(&of(&days(&[16, 17, 18, 20])), check), Pass);
     assert_eq!(status(&of(&days(&[17, 18, 20, 20])), check, "rdma0"), Warn);
+    // Made, in the form of the kernel's log of a port that flapped.
+    let ports = |device: &str| -> String {
+        let lines = |second: u32| {
+            format!(
+                "[ 44{second}0.115811] mlx5_core 0000:c1:00.0 {device}: Port: 1 Link DOWN\n\
+                 [ 44{second}5.769587] mlx5_core 0000:c1:00.0 {device}: Port: 1 Link ACTIVE\n"
+            )
+        };
+        (1..6).map(lines).collect()
+    };
+    let found = of(&ports("mlx5_3"));
+    let text = "it lost its link 5 times in the last 24 hours of the log";
+    let own = finding(&found, check, "mlx5_3 port 1");
+    assert_eq!((own.status, own.text.as_str()), (Fail, text));
+    // A virtual function belongs to a guest, which may restart.
+    let listed =
+        "c1:00.0 Infiniband controller: Mellanox Technologies MT28908 Family [ConnectX-6 Virtual Function]\n";
+    let report = pair().report_beside(&[("dmesg", &ports("mlx5_3")), ("lspci.txt", listed)], "");
+    assert_eq!(only_status(&report, check), Pass);
 }
 
 #[test]
