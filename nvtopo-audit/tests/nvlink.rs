@@ -93,6 +93,8 @@ fn links_that_a_cut_list_lacks_are_open() {
     // Two like lists are whole: those GPUs have fewer links than the profile says.
     let report = of_texts(&[("s.txt", &format!("{}{}", gpu(0, 8), gpu(1, 8)))], "nvlinks-per-gpu = 12");
     assert_eq!(only_status(&report, check), Fail);
+    let report = of_texts(&[("s.txt", &gpu(0, 8))], "nvlinks-per-gpu = 4");
+    assert_eq!(only_status(&report, check), Warn, "more than the profile says");
 }
 
 #[test]

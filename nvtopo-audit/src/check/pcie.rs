@@ -102,6 +102,13 @@ struct Device<'e> {
     is_gpu: bool,
 }
 
+impl Device<'_> {
+    /// Returns the reason why nothing is said of it: this one, where its place on the bus is known.
+    fn lacks(&self, why: &'static str) -> &'static str {
+        if self.address.is_some() { why } else { NO_ADDRESS }
+    }
+}
+
 /// The reason why nothing is said of a device.
 const NO_ADDRESS: &str = "no source tells its PCI address";
 
@@ -154,7 +161,10 @@ fn width(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 device.name,
                 format!("it uses {now} of its {most} lanes, and how many the port above has is not told"),
             ),
-            _ => verdicts.unknown(device.name, "no source tells its PCIe lanes, in use and at most"),
+            _ => {
+                let why = device.lacks("no source tells its PCIe lanes, in use and at most");
+                verdicts.unknown(device.name, why);
+            }
         }
     }
 }
@@ -167,7 +177,8 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let (most, is_port_known) =
             device.link.map_or((None, false), |link| most(link.device.generation, link.port.generation));
         let (Some(now), Some(most)) = (now, most) else {
-            verdicts.unknown(device.name, "no source tells the speed of its PCIe link, now and at most");
+            let why = device.lacks("no source tells the speed of its PCIe link, now and at most");
+            verdicts.unknown(device.name, why);
             continue;
         };
         // The link and the load have to be of one moment: an idle GPU slows its link down.
@@ -241,7 +252,8 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         counted.push(("replays".to_owned(), false, now, then));
         counted.retain(|(_, _, now, then)| [now, then].into_iter().any(|own| *own != Stated::Unstated));
         if counted.is_empty() {
-            verdicts.unknown(device.name, "no source counts its PCIe errors");
+            let why = device.lacks("no source counts its PCIe errors");
+            verdicts.unknown(device.name, why);
             continue;
         }
         let window = match &window {
