@@ -99,7 +99,7 @@ pub struct Expected {
 }
 
 /// Reads a number between two others: with one that no machine has, a check would pass or fail for any.
-fn between<'de, D: Deserializer<'de>, T: Deserialize<'de> + PartialOrd + Display>(
+fn between<'de, D: Deserializer<'de>, T: Deserialize<'de> + PartialOrd + Display + Copy>(
     deserializer: D,
     least: T,
     most: T,

@@ -77,7 +77,8 @@ fn links_that_a_cut_list_lacks_are_open() {
     assert_eq!(only_status(&report, check), Pass, "what is left out are whole GPUs");
     // Made: the last GPU is cut with an ellipsis, or just ends; a link that is listed as down is.
     let gpu = |index: u32, links: u32| {
-        let ports: String = (0..links).map(|port| format!("\t Link {port}: 25 GB/s\n")).collect();
+        let ports: Vec<String> = (0..links).map(|port| format!("\t Link {port}: 25 GB/s\n")).collect();
+        let ports = ports.concat();
         format!(
             "GPU {index}: NVIDIA A100-SXM4-80GB (UUID: GPU-00000000-0000-0000-0000-00000000000{index})\n{ports}"
         )

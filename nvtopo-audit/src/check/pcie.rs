@@ -102,13 +102,6 @@ struct Device<'e> {
     is_gpu: bool,
 }
 
-impl Device<'_> {
-    /// Returns the reason why nothing is said of it: this one, where its place on the bus is known.
-    fn lacks(&self, why: &'static str) -> &'static str {
-        if self.address.is_some() { why } else { NO_ADDRESS }
-    }
-}
-
 /// The reason why nothing is said of a device.
 const NO_ADDRESS: &str = "no source tells its PCI address";
 
@@ -161,10 +154,7 @@ fn width(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 device.name,
                 format!("it uses {now} of its {most} lanes, and how many the port above has is not told"),
             ),
-            _ => {
-                let why = device.lacks("no source tells its PCIe lanes, in use and at most");
-                verdicts.unknown(device.name, why);
-            }
+            _ => verdicts.unknown(device.name, "no source tells its PCIe lanes, in use and at most"),
         }
     }
 }
@@ -177,8 +167,7 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let (most, is_port_known) =
             device.link.map_or((None, false), |link| most(link.device.generation, link.port.generation));
         let (Some(now), Some(most)) = (now, most) else {
-            let why = device.lacks("no source tells the speed of its PCIe link, now and at most");
-            verdicts.unknown(device.name, why);
+            verdicts.unknown(device.name, "no source tells the speed of its PCIe link, now and at most");
             continue;
         };
         // The link and the load have to be of one moment: an idle GPU slows its link down.
@@ -252,8 +241,7 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         counted.push(("replays".to_owned(), false, now, then));
         counted.retain(|(_, _, now, then)| [now, then].into_iter().any(|own| *own != Stated::Unstated));
         if counted.is_empty() {
-            let why = device.lacks("no source counts its PCIe errors");
-            verdicts.unknown(device.name, why);
+            verdicts.unknown(device.name, "no source counts its PCIe errors");
             continue;
         }
         let window = match &window {
