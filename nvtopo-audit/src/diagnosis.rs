@@ -13,6 +13,8 @@ pub struct PortGrowth {
     pub counters: BTreeMap<String, u64>,
     /// The counters that were reset between the readings: nothing is known of them.
     pub reset: BTreeSet<String>,
+    /// The counters that one of the readings lacks or could not read: nothing is known of them.
+    pub untold: BTreeSet<String>,
     /// The priority that carries RDMA traffic, from 0 to 7. `None`: unknown.
     pub rdma_priority: Option<u8>,
 }
@@ -36,6 +38,22 @@ impl PortGrowth {
     pub fn with_reset(mut self, counter: impl Into<String>) -> Self {
         self.reset.insert(counter.into());
         self
+    }
+
+    /// Adds a counter that one of the readings lacks or could not read.
+    #[must_use]
+    pub fn with_untold(mut self, counter: impl Into<String>) -> Self {
+        self.untold.insert(counter.into());
+        self
+    }
+
+    /// Returns why the growth of some of these counters is unknown, though a source tells them. `None`: of none is it.
+    pub(crate) fn open<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+        names.into_iter().find_map(|name| match () {
+            () if self.reset.contains(name) => Some(format!("{name} was reset between the two readings")),
+            () if self.untold.contains(name) => Some(format!("one of the two readings does not tell {name}")),
+            () => None,
+        })
     }
 
     /// Sets [`rdma_priority`](Self::rdma_priority).

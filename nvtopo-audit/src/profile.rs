@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use nvtopo::solve::HugePageNeed;
 use nvtopo::source::read_text;
 use nvtopo::{Error, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use std::fmt::Display;
 use std::path::Path;
 
 /// The expectations of a fleet, read from TOML. Expectations that it does not state come from the machine's own graph.
@@ -46,9 +47,11 @@ pub struct Profile {
 pub struct Expected {
     /// The number of GPUs.
     pub gpus: Option<usize>,
-    /// The number of NVLinks of each GPU.
+    /// The number of NVLinks of each GPU, from 1 to 64.
+    #[serde(deserialize_with = "links")]
     pub nvlinks_per_gpu: Option<u16>,
-    /// The rate of each NVLink in GB/s (1e9 bytes, one direction).
+    /// The rate of each NVLink in GB/s (1e9 bytes, one direction), from 0.1 to 10,000.
+    #[serde(deserialize_with = "rate")]
     pub nvlink_rate: Option<f64>,
     /// The version of NVIDIA's driver.
     pub driver: Option<String>,
@@ -64,13 +67,17 @@ pub struct Expected {
     pub compute_nics: Option<Vec<String>>,
     /// RDMA devices, ports (`mlx5_0 port 2`) or interfaces that nothing is plugged into.
     pub unused_nics: Vec<String>,
-    /// The rate of each RDMA port of the GPUs' network in GB/s (1e9 bytes, one direction): 50 for 400 Gb/s.
+    /// The rate of each RDMA port of the GPUs' network in GB/s (1e9 bytes, one direction), from 0.1 to 10,000: 50 for
+    /// 400 Gb/s.
+    #[serde(deserialize_with = "rate")]
     pub rdma_rate: Option<f64>,
-    /// The MTU of each Ethernet interface of the GPUs' network in bytes.
+    /// The MTU of each Ethernet interface of the GPUs' network in bytes, from 68 to 65,535.
+    #[serde(deserialize_with = "mtu")]
     pub mtu: Option<u32>,
     /// Ethernet for RDMA loses no packets, by priority flow control.
     pub lossless: Option<bool>,
     /// The priority of RDMA traffic, from 0 to 7.
+    #[serde(deserialize_with = "priority")]
     pub pfc_priority: Option<u8>,
     /// The names of the processes that may hold RDMA resources. Without it all may.
     pub rdma_processes: Option<Vec<String>>,
@@ -91,8 +98,39 @@ pub struct Expected {
     pub nic_firmware: Vec<String>,
 }
 
+/// Reads a number between two others: with one that no machine has, a check would pass or fail for any.
+fn between<'de, D: Deserializer<'de>, T: Deserialize<'de> + PartialOrd + Display + Copy>(
+    deserializer: D,
+    least: T,
+    most: T,
+    unit: &str,
+) -> std::result::Result<Option<T>, D::Error> {
+    let number = T::deserialize(deserializer)?;
+    if number >= least && number <= most {
+        return Ok(Some(number));
+    }
+    let text = format!("{number} is not between {least} and {most}{unit}");
+    Err(serde::de::Error::custom(text))
+}
+
+fn links<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u16>, D::Error> {
+    between(deserializer, 1, 64, " NVLinks")
+}
+
+fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<f64>, D::Error> {
+    between(deserializer, 0.1, 10_000.0, " GB/s")
+}
+
+fn mtu<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u32>, D::Error> {
+    between(deserializer, 68, 65_535, " bytes")
+}
+
+fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<u8>, D::Error> {
+    between(deserializer, 0, 7, "")
+}
+
 /// Reads huge pages such as `1GiB:16`.
-fn huge_pages<'de, D: serde::Deserializer<'de>>(
+fn huge_pages<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<HugePageNeed>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
@@ -173,7 +211,7 @@ impl Profile {
     /// Reads a profile. Messages call it by `name`.
     ///
     /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the line for text that is no TOML, for keys that
-    /// are not known, and for dates that are none.
+    /// are not known, for dates that are none, and for numbers that no machine has.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let profile: Self = toml::from_str(text).map_err(|error| {
             let byte = error.span().map_or(0, |span| span.start);

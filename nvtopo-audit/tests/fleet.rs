@@ -192,7 +192,7 @@ fn rows_have_numbers_and_nodes_that_could_not_be_read() {
     assert_eq!((&row("dell")["board"], &row("dell")["gpu_count"]), (&Value::Null, &2.into()));
     let csv = fleet.to_csv().unwrap();
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(reader.headers().unwrap().iter().last(), Some("unreadable"));
+    assert_eq!(reader.headers().unwrap().iter().next_back(), Some("unreadable"));
     let broken = reader.records().map(Result::unwrap).find(|row| &row[0] == "broken.json").unwrap();
     assert!(!broken[broken.len() - 1].is_empty());
     let bom: Value = serde_json::from_str(&fleet.to_cyclonedx()).unwrap();

@@ -12,6 +12,7 @@ pub(crate) const CASES: &[fn()] = &[
     inactive_links_fail_as_their_authors_say,
     a_part_without_nvlink_has_none_to_check,
     a_missing_or_slow_link_fails,
+    links_that_a_cut_list_lacks_are_open,
     an_unknown_board_is_unknown,
     speeds_versions_and_ends_of_links_are_judged,
     a_far_end_belongs_to_one_link,
@@ -62,7 +63,46 @@ fn a_missing_or_slow_link_fails() {
 }
 
 #[test]
+fn links_that_a_cut_list_lacks_are_open() {
+    let check = "nvlink-links-active";
+    // Recorded lists that people have cut.
+    let report = of_files(&["nvlink-status/gb200-2gpu-cut.txt"]);
+    let found = finding(&report, check, "GPU1");
+    let text = "2 of 18 NVLinks are up, and the state of 16 is not told";
+    assert_eq!((found.status, found.text.as_str()), (Unknown, text));
+    assert_eq!(status(&report, check, "GPU0"), Pass);
+    let report = of_files(&["nvlink-status/h100-status-elided.txt"]);
+    assert_eq!(status(&report, check, "GPU0"), Unknown);
+    let report = of_files(&["nvlink-status/dgx1-v100-status-snipped.txt"]);
+    assert_eq!(only_status(&report, check), Pass, "what is left out are whole GPUs");
+    // Made: the last GPU is cut with an ellipsis, or just ends; a link that is listed as down is.
+    let gpu = |index: u32, links: u32| {
+        let ports: Vec<String> = (0..links).map(|port| format!("\t Link {port}: 25 GB/s\n")).collect();
+        let ports = ports.concat();
+        format!(
+            "GPU {index}: NVIDIA A100-SXM4-80GB (UUID: GPU-00000000-0000-0000-0000-00000000000{index})\n{ports}"
+        )
+    };
+    let last = |text: &str| {
+        let report = of_text(&format!("{}{}{text}", gpu(0, 12), gpu(1, 12)));
+        [0, 2].map(|gpu| status(&report, check, &format!("GPU{gpu}")))
+    };
+    assert_eq!(last(&format!("{}......\n", gpu(2, 1))), [Pass, Unknown]);
+    assert_eq!(last(&gpu(2, 1)), [Pass, Unknown]);
+    assert_eq!(last(&format!("{}\t Link 1: <inactive>\n...\n", gpu(2, 1))), [Pass, Fail]);
+    assert_eq!(last(&gpu(2, 12)), [Pass, Pass]);
+    // Two like lists are whole: those GPUs have fewer links than the profile says.
+    let report = of_texts(&[("s.txt", &format!("{}{}", gpu(0, 8), gpu(1, 8)))], "nvlinks-per-gpu = 12");
+    assert_eq!(only_status(&report, check), Fail);
+    let report = of_texts(&[("s.txt", &gpu(0, 8))], "nvlinks-per-gpu = 4");
+    assert_eq!(only_status(&report, check), Warn, "more than the profile says");
+}
+
+#[test]
 fn an_unknown_board_is_unknown() {
+    let report = of_text("\tGPU0\tGPU1\nGPU0\tX\tNV4\nGPU1\tNV4\tX\n");
+    let text = "4 NVLinks are up; how many its board (of unknown model) has is not known";
+    assert_eq!(finding(&report, "nvlink-links-active", "GPU0").text, text);
     let report = of_files(&["nvlink-status/rtx3090-2gpu-uuid-redacted.txt"]);
     assert_eq!(only_status(&report, "nvlink-links-active"), Unknown);
 }
@@ -178,7 +218,11 @@ fn gpus_of_one_model_have_as_many_links() {
             link["lanes"] = (count - 1).into();
         }
     }
-    assert_eq!(only_status(&of(&contents("narrow", &document)), check), Fail);
+    let report = of(&contents("narrow", &document));
+    assert_eq!(only_status(&report, check), Fail);
+    // The GPU that lost links is named, and not the first of its peers.
+    let found = &crate::support::findings(&report, check)[0].text;
+    assert!(found.starts_with("GPU0 has ") && !found.contains("GPU1"), "{found}");
     let listed = "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n\
                   GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000002)\n";
     assert_eq!(only_status(&of_text(listed), check), Unknown);

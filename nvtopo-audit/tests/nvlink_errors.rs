@@ -95,6 +95,8 @@ fn links_that_one_reading_lacks_are_open() {
     assert_eq!(judge(&text(18, &all, 0), &text(17, &all, 0)), (Unknown, of(17)), "a link is gone");
     assert_eq!(judge(&text(18, &one, 0), &text(18, &all, 0)), (Unknown, of(0)), "counters are new");
     assert_eq!(judge(&text(18, &one, 0), &text(18, &all, 7)).0, Warn, "one of the others grew");
+    let no_more = text(18, &all, 5).replace("Recovery Errors: 5", "Recovery Errors: N/A");
+    assert_eq!(judge(&text(18, &all, 5), &no_more), (Unknown, of(0)), "recoveries cannot be read any more");
 }
 
 #[test]

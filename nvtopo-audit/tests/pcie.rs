@@ -145,6 +145,18 @@ fn errors_are_judged_by_their_growth() {
     assert_eq!(soon(3).status, Warn);
     // A counter that shrank was reset, and after another start nothing is known.
     assert_eq!(status(&later("aer_dev_fatal", "x").report_since(&many), "pcie-errors", "GPU0"), Unknown);
+    // A counter that one reading tells may have grown.
+    let text = "TOTAL_ERR_FATAL 5";
+    for damaged in
+        ["x", "", "TOTAL_ERR_FATAL -1", "TOTAL_ERR_FATAL 1e9", "TOTAL_ERR_FATAL 99999999999999999999"]
+    {
+        let (now, then) = (later("aer_dev_fatal", damaged), later("aer_dev_fatal", text));
+        let report = now.report_since(&then);
+        let found = finding(&report, "pcie-errors", "GPU0");
+        let expected = "the later reading does not tell the fatal errors at 0000:02:00.0";
+        assert_eq!((found.status, found.text.as_str()), (Unknown, expected), "{damaged}");
+        assert_eq!(status(&then.report_since(&now), "pcie-errors", "GPU0"), Unknown, "{damaged}");
+    }
     let mut restarted = Machine::new();
     restarted.set("proc/stat", "cpu 1\nbtime 1700009000").set("proc/uptime", "2000 1");
     assert_eq!(only_status(&restarted.report_since(&many), "pcie-errors"), Unknown);

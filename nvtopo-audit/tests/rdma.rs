@@ -270,6 +270,18 @@ fn cables_are_judged_by_growth() {
     assert_eq!(judge(&[("link_error_recovery", 3)]).0, Pass, "two in ten seconds are no rate");
     assert_eq!(judge(&[("link_error_recovery", 4)]).0, Warn);
     assert_eq!(judge(&[("symbol_error", 0)]).0, Unknown, "it was reset");
+    // A counter that one reading tells may have grown; what another shows is worse.
+    let path = "sys/class/infiniband/mlx5_0/ports/1/counters/link_downed";
+    for now in
+        [after(110, &[]).with(path, "abc"), after(110, &[]).with(path, ""), after(110, &[]).without(path)]
+    {
+        let report = now.report_since(&before);
+        let found = finding(&report, "rdma-phy", "mlx5_0 port 1");
+        let text = "one of the two readings does not tell link_downed";
+        assert_eq!((found.status, found.text.as_str()), (Unknown, text));
+    }
+    let worse = after(110, &[("symbol_error", 75)]).with(path, "abc");
+    assert_eq!(status(&worse.report_since(&before), "rdma-phy", "mlx5_0 port 1"), Fail);
     let report = after(110, &[]).report_since(&before);
     assert_eq!(status(&report, "rdma-phy", "mlx5_1 port 1"), Unknown, "it has no counters");
     let report = after(50, &[("link_downed", 4)]).report_since(&before);
@@ -350,6 +362,25 @@ fn links_that_are_lost_again_and_again_fail_as_their_authors_say() {
     };
     assert_eq!(only_status(&of(&days(&[16, 17, 18, 20])), check), Pass);
     assert_eq!(status(&of(&days(&[17, 18, 20, 20])), check, "rdma0"), Warn);
+    // Made, in the form of the kernel's log of a port that flapped.
+    let ports = |device: &str| -> String {
+        let lines = |second: u32| {
+            format!(
+                "[ 44{second}0.115811] mlx5_core 0000:c1:00.0 {device}: Port: 1 Link DOWN\n\
+                 [ 44{second}5.769587] mlx5_core 0000:c1:00.0 {device}: Port: 1 Link ACTIVE\n"
+            )
+        };
+        (1..6).map(lines).collect()
+    };
+    let found = of(&ports("mlx5_3"));
+    let text = "it lost its link 5 times in the last 24 hours of the log";
+    let own = finding(&found, check, "mlx5_3 port 1");
+    assert_eq!((own.status, own.text.as_str()), (Fail, text));
+    // A virtual function belongs to a guest, which may restart.
+    let listed =
+        "c1:00.0 Infiniband controller: Mellanox Technologies MT28908 Family [ConnectX-6 Virtual Function]\n";
+    let report = pair().report_beside(&[("dmesg", &ports("mlx5_3")), ("lspci.txt", listed)], "");
+    assert_eq!(only_status(&report, check), Pass);
 }
 
 #[test]

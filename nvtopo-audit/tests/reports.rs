@@ -112,6 +112,22 @@ fn a_bad_profile_is_told_with_its_line() {
     let read = Profile::parse("fleet.toml", &good).unwrap();
     assert_eq!(read.waivers, [Waiver::new("nvlink", "r").with_expiry("2028-02-29").unwrap()]);
     assert!(Waiver::new("nvlink", "r").with_expiry("2026-02-31").is_err());
+    // Numbers that no machine has would let any machine pass, or none.
+    for (key, bad, good) in [
+        ("nvlink-rate", &["nan", "inf", "-1", "-0.0", "0", "1e-300", "1e300", "10001"] as &[&str], "25"),
+        ("rdma-rate", &["nan", "-inf", "-1", "0.0", "0.01"], "0.125"),
+        ("nvlinks-per-gpu", &["0", "65", "65536", "-1", "1.5"], "18"),
+        ("mtu", &["0", "67", "65536", "-1"], "9000"),
+        ("pfc-priority", &["8", "9", "255", "256", "-1"], "0"),
+    ] {
+        for number in bad {
+            let message = error(&format!("[expect]\ngpus = 8\n{key} = {number}\n"));
+            assert!(message.starts_with("fleet.toml:3:"), "{key} = {number}: {message}");
+        }
+        assert!(Profile::parse("fleet.toml", &format!("[expect]\n{key} = {good}\n")).is_ok(), "{key}");
+    }
+    let message = error("[expect]\nnvlink-rate = nan\n");
+    assert!(message.contains("NaN is not between 0.1 and 10000 GB/s"), "{message}");
     // A profile and a baseline that cannot be read are told by their paths.
     let path = std::path::Path::new("/no/such/fleet.toml");
     assert!(Profile::read(path).unwrap_err().to_string().contains("/no/such/fleet.toml"));

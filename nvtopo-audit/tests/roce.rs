@@ -189,6 +189,19 @@ fn loss_is_judged_with_its_cause() {
         only_status(&one(1).counters("mlx5_0", &[("out_of_sequence", 5)]).report(), "rdma-loss"),
         Unknown
     );
+    // A counter that one reading tells may have grown; what another shows is worse.
+    let both =
+        [("out_of_sequence", 5), ("packet_seq_err", 5), ("out_of_buffer", 5), ("rnr_nak_retry_err", 5)];
+    let damaged = |file: &str, grown: &[(&str, u64)]| {
+        let path = format!("sys/class/infiniband/mlx5_0/ports/1/hw_counters/{file}");
+        let now = one(60).counters("mlx5_0", &both).counters("mlx5_0", grown).with(&path, "abc");
+        now.report_since(&one(50).counters("mlx5_0", &both))
+    };
+    assert_eq!(status(&damaged("packet_seq_err", &[]), "rdma-loss", PORT), Unknown);
+    let lost = [("out_of_sequence", 500), ("local_ack_timeout_err", 9)];
+    assert_eq!(status(&damaged("packet_seq_err", &lost), "rdma-loss", PORT), Warn);
+    assert_eq!(status(&damaged("out_of_buffer", &[]), "rdma-receiver", PORT), Unknown);
+    assert_eq!(status(&damaged("out_of_buffer", &[("rnr_nak_retry_err", 6)]), "rdma-receiver", PORT), Warn);
     let shrunk = one(60).counters("mlx5_0", &[("out_of_sequence", 1)]);
     let before = one(50).counters("mlx5_0", &[("out_of_sequence", 5)]);
     assert_eq!(status(&shrunk.report_since(&before), "rdma-loss", PORT), Unknown);

@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The file numa_node of each GPU's PCI function, or lspci -vvv, or NUMA Affinity of nvidia-smi topo -m.",
         rule: "Fails for a GPU without one (-1) on a machine of several NUMA nodes with CPUs: the device plugin then sends the \
                kubelet no hint, and pods are not aligned. Warns on a machine of one. Unknown where a source names all of \
-               several nodes, as the driver does for a GPU without one.",
+               several nodes, as the driver does for a GPU without one. Does not apply without GPUs.",
         remedy: "Update the BIOS, whose ACPI tables (SRAT, _PXM) name the nodes; switch off the node interleaving that hides \
                  them.",
         source: "Linux, sysfs-bus-pci; NVIDIA/k8s-device-plugin, internal/rm/nvml_devices.go",

@@ -6,7 +6,7 @@ use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
 use crate::reading::nvlink_ends::claims;
 use nvtopo::Bandwidth;
-use nvtopo::model::{Gpu, GroupShape, NodeId, NoteCode, NvLinkFar, NvLinkPort, P2p, P2pStatus};
+use nvtopo::model::{Gpu, GroupShape, NodeId, NoteCode, NvLinkFar, NvLinkPort, P2p, P2pStatus, Provenance};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The driver's state of each NVLink (nvidia-smi nvlink -s), or the number of links of each pair (nvidia-smi \
                    topo -m); the board by the GPU's PCI device.",
         rule: "Fails where fewer links are up than the board or the profile has; unknown where the state of a link cannot be \
-               read, or the board is not known. Does not apply to a GPU in MIG mode, nor to boards without NVLink.",
+               read, a saved list is cut, or the board is not known. Warns where more are up. Does not apply to a GPU in MIG mode, nor to boards without NVLink.",
         remedy: "Reset the GPU; restart the fabric manager; if links stay down, have the board serviced.",
         source: "NVML, nvmlDeviceGetNvLinkState; NVIDIA's data sheets",
         run: links_active,
@@ -104,7 +104,7 @@ fn is_divided(gpu: &Gpu) -> bool {
 /// The number of active NVLinks of a GPU.
 enum Active {
     Known(u16),
-    /// The state of some ports could not be read: at least so many are active.
+    /// At least so many are active. The state of some others is not told.
     AtLeast(u16, usize),
     Unknown,
 }
@@ -113,6 +113,7 @@ fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
     if !gpu.nvlinks.is_empty() {
         let up = gpu.nvlinks.iter().filter(|port| port.up == Some(true)).count() as u16;
         let open = gpu.nvlinks.iter().filter(|port| port.up.is_none()).count();
+        let open = open + unlisted(evidence, position, gpu);
         return if open == 0 { Active::Known(up) } else { Active::AtLeast(up, open) };
     }
     // A GPU whose links are all down lists none. The code of a note says so, and not of which GPU.
@@ -130,6 +131,24 @@ fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
         return Active::Known(evidence.topology.nvlinks_of(position).0);
     }
     Active::Unknown
+}
+
+/// Returns how many NVLinks of its board are not in a saved list. `nvidia-smi` lists those that are down too, so the list is
+/// cut, unless that of a like GPU is as long.
+fn unlisted(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> usize {
+    let topology = evidence.topology;
+    let (id, listed) = (topology.devices()[position], gpu.nvlinks.len());
+    let node = topology.node(id);
+    let mut sources = node.learned.iter().map(|fact| fact.provenance).chain([node.provenance]);
+    let is_saved = sources.any(|own| own == Provenance::Smi) && !evidence.is_asked(id, gpu, |_| false);
+    let is_cut = || {
+        let alike =
+            |(_, _, own): &(usize, NodeId, &Gpu)| own.model == gpu.model && own.nvlinks.len() == listed;
+        topology.notes().iter().any(|note| note.code() == NoteCode::TextCut)
+            || evidence.gpus().filter(alike).nth(1).is_none()
+    };
+    let of_board = board::of(evidence, gpu).map_or(0, |board| usize::from(board.links));
+    if is_saved && of_board > listed && is_cut() { of_board - listed } else { 0 }
 }
 
 /// Returns whether a GPU's board has no NVLink.
@@ -164,12 +183,11 @@ fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         }
         let active = active(evidence, position, gpu);
         let Some(board) = board::of(evidence, gpu) else {
-            let model = gpu.model.as_deref().unwrap_or("of unknown model");
+            let board = format!("its board ({})", gpu.model.as_deref().unwrap_or("of unknown model"));
             let text = match active {
-                Active::Known(links) => {
-                    format!("{links} NVLinks are up; how many the board of this {model} has is not known")
-                }
-                _ => format!("the NVLinks of this {model} are not known"),
+                Active::Known(1) => format!("1 NVLink is up; how many {board} has is not known"),
+                Active::Known(links) => format!("{links} NVLinks are up; how many {board} has is not known"),
+                _ => format!("how many NVLinks {board} has is not known"),
             };
             verdicts.unknown(name, text);
             continue;
@@ -187,11 +205,15 @@ fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 );
             }
             Active::Known(links) => verdicts.pass(name, format!("all {links} NVLinks are up")),
+            Active::AtLeast(links, open) if usize::from(links) + open < usize::from(board.links) => {
+                let (down, all) = (down(&gpu.nvlinks), board.links);
+                let text =
+                    format!("{links} of {all} NVLinks are up, and the state of {open} is not told{down}");
+                verdicts.fail(name, text);
+            }
             Active::AtLeast(links, open) => {
-                let text = format!(
-                    "{links} of {} NVLinks are up, and the state of {open} cannot be read",
-                    board.links
-                );
+                let all = board.links;
+                let text = format!("{links} of {all} NVLinks are up, and the state of {open} is not told");
                 verdicts.unknown(name, text);
             }
             Active::Unknown => verdicts.unknown(name, "no source tells the state of its NVLinks"),
@@ -366,8 +388,11 @@ fn symmetry(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             .filter_map(through_switch)
             .collect();
         let widest = pairs.iter().map(|(_, _, links)| *links).max();
-        let narrow = pairs.iter().find(|(_, _, links)| Some(*links) < widest);
-        match (narrow, widest) {
+        let narrow: Vec<_> = pairs.iter().filter(|(_, _, links)| Some(*links) < widest).collect();
+        match (narrow.first(), widest) {
+            (Some(_), Some(_)) if !fewer.is_empty() => {
+                verdicts.fail(model, format!("{}, others {most}", fewer.join(", ")));
+            }
             (Some((a, b, links)), Some(widest)) => {
                 let name = |position: usize| topology.device_name(position);
                 let text = format!("{} and {} have {links} NVLinks, others {widest}", name(*a), name(*b));

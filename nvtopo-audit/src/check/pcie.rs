@@ -207,10 +207,16 @@ pub(crate) const COUNTERS: [(&str, &str, bool); 3] = [
 const MOST_PER_HOUR: f64 = 100.0;
 
 /// Returns the number of errors: the last line, `TOTAL_ERR_COR 3`.
-pub(crate) fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Option<u64> {
-    let text = evidence.text(&format!("sys/bus/pci/devices/{address}/{file}"));
-    let total = text.known()?.lines().find_map(|line| line.strip_prefix("TOTAL_"))?;
-    total.split_whitespace().nth(1)?.parse().ok()
+pub(crate) fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Stated<u64> {
+    let number = |text: &str| {
+        let total = text.lines().find_map(|line| line.strip_prefix("TOTAL_"))?;
+        total.split_whitespace().nth(1)?.parse().ok()
+    };
+    match evidence.text(&format!("sys/bus/pci/devices/{address}/{file}")) {
+        Stated::Known(text) => number(&text).map_or(Stated::Unreadable, Stated::Known),
+        Stated::Unreadable => Stated::Unreadable,
+        _ => Stated::Unstated,
+    }
 }
 
 fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
@@ -221,19 +227,19 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let mut path = Vec::from_iter(device.address);
         path.extend(device.address.map(|address| pci.above(address)).unwrap_or_default());
         // All counters are read even where there is no earlier reading, so that a snapshot can be one.
-        let mut counted: Vec<(String, bool, u64, Option<u64>)> = Vec::new();
+        let mut counted: Vec<(String, bool, Stated<u64>, Stated<u64>)> = Vec::new();
         for address in &path {
             for (file, word, is_grave) in COUNTERS {
-                let Some(now) = total(evidence, *address, file) else { continue };
-                let then = window.as_ref().ok().and_then(|own| total(own.earlier, *address, file));
-                counted.push((format!("{word} errors at {address}"), is_grave, now, then));
+                let then = window.as_ref().map_or(Stated::Unstated, |own| total(own.earlier, *address, file));
+                let what = format!("{word} errors at {address}");
+                counted.push((what, is_grave, total(evidence, *address, file), then));
             }
         }
         let of = |all: &BTreeMap<PciAddress, Queried>| all.get(&device.address?)?.replays;
-        if let Some(now) = of(queried) {
-            let then = queried_before.and_then(of);
-            counted.push(("replays".to_owned(), false, now, then));
-        }
+        let [now, then] = [Some(queried), queried_before]
+            .map(|own| own.and_then(of).map_or(Stated::Unstated, Stated::Known));
+        counted.push(("replays".to_owned(), false, now, then));
+        counted.retain(|(_, _, now, then)| [now, then].into_iter().any(|own| *own != Stated::Unstated));
         if counted.is_empty() {
             verdicts.unknown(device.name, "no source counts its PCIe errors");
             continue;
@@ -247,8 +253,9 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         };
         let (mut is_sound, mut few) = (true, 0);
         for (what, is_grave, now, then) in &counted {
-            let Some(then) = then else {
-                verdicts.unknown(&device.name, format!("the earlier reading does not count {what}"));
+            let (Some(now), Some(then)) = (now.known(), then.known()) else {
+                let word = if now.known().is_some() { "earlier" } else { "later" };
+                verdicts.unknown(&device.name, format!("the {word} reading does not tell the {what}"));
                 is_sound = false;
                 continue;
             };

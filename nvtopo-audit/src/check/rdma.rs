@@ -77,7 +77,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Fails where link_downed grows, or symbol_error by more than 120 an hour. Warns at more than 5 recoveries a \
                minute, 10 receive errors a second, 2 changes of the carrier, or any other growth of symbol or integrity \
                errors or of damaged packets. Fewer than 3 events are no rate. Unknown with one reading, and where a counter \
-               was reset. Does not apply without RDMA ports, and where the profile's unused-nics names all of them.",
+               was reset or is not told in both readings. Does not apply without RDMA ports, and where the profile's unused-nics names all of them.",
         remedy: "Clean or replace the cable or the optics.",
         source: "NVSentinel, nic-health-monitor; the InfiniBand specification's error rate of 120 symbol errors an hour",
         run: phy,
@@ -359,8 +359,8 @@ fn judge(growth: &PortGrowth, names: &[&str]) -> (Status, String) {
     let known = names.iter().filter(|name| growth.get(name).is_some()).count();
     if let Some(text) = open {
         (Status::Unknown, text)
-    } else if let Some(reset) = names.iter().find(|name| growth.reset.contains(**name)) {
-        (Status::Unknown, format!("{reset} was reset between the two readings"))
+    } else if let Some(why) = growth.open(names.iter().copied()) {
+        (Status::Unknown, why)
     } else if known == 0 {
         (Status::Unknown, "no source tells its counters in both readings".to_owned())
     } else {

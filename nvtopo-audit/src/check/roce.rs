@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
         rule: "Fails where at least 3 packets, and more than 0.01 % of those received, came out of sequence. Warns at 3 \
                events or more, and more than 1 local_ack_timeout_err, or 10 out_of_sequence or roce_slow_restart, a second, \
                and where the adapter discarded packets. Unknown where 3 events or more were counted in an unknown time or \
-               among an unknown number of packets. The counters' diagnosis follows. Does not apply without an active Ethernet \
+               among an unknown number of packets, and where a counter was reset or is not told in both readings. The counters' diagnosis follows. Does not apply without an active Ethernet \
                port of an RDMA device.",
         remedy: "Follow the diagnosis: flow control, marks, the peer, or the cable.",
         source: "NVSentinel, docs/configuration/nic-health-monitor.md; Linux, mlx5 counters.rst",
@@ -93,7 +93,8 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Info,
         claim: "Receiving programs post their buffers in time.",
         evidence: "The growth of rnr_nak_retry_err and out_of_buffer between two readings.",
-        rule: "Warns where one grows. It is no fault of the network: the sender tries again. Does not apply without an active \
+        rule: "Warns where one grows. It is no fault of the network: the sender tries again. Unknown where one was reset or \
+               is not told in both readings. Does not apply without an active \
                Ethernet port of an RDMA device.",
         remedy: "Let the program post more receive buffers.",
         source: "prometheus/node_exporter, collector/infiniband_linux.go; Linux, mlx5 counters.rst",
@@ -349,13 +350,11 @@ pub(crate) fn diagnosed(evidence: &Evidence<'_>) -> Vec<(Port, Vec<&'static str>
     grown.into_iter().map(|(port, growth)| (port, codes(&growth))).collect()
 }
 
-/// Returns why the growth of these counters gives no verdict. `None`: one of them is told, and none was reset.
+/// Returns why the growth of these counters does not pass. `None`: one of them is told, and none is reset or told once.
 fn open(growth: &PortGrowth, names: &[impl AsRef<str>]) -> Option<String> {
-    if let Some(reset) = names.iter().find(|own| growth.reset.contains(own.as_ref())) {
-        return Some(format!("{} was reset between the two readings", reset.as_ref()));
-    }
-    let is_open = names.iter().all(|own| growth.get(own.as_ref()).is_none());
-    is_open.then(|| "no source tells its counters in both readings".to_owned())
+    let is_open = || names.iter().all(|own| growth.get(own.as_ref()).is_none());
+    let none = || is_open().then(|| "no source tells its counters in both readings".to_owned());
+    growth.open(names.iter().map(AsRef::as_ref)).or_else(none)
 }
 
 const LOSS: [&str; 7] = [
@@ -381,10 +380,6 @@ fn loss(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     names.push("port_rcv_packets");
     for (port, growth) in grown(evidence, verdicts, &names) {
         let name = port.name();
-        if let Some(why) = open(&growth, &LOSS) {
-            verdicts.unknown(name, why);
-            continue;
-        }
         let told = diagnosis(&growth);
         let because = told.first().map_or_else(String::new, |own| format!("; {own}"));
         let received =
@@ -415,6 +410,8 @@ fn loss(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 .warn(name, format!("{counter} grew by {rate:.1} a second, where {most} are much{because}"));
         } else if discards > 0 {
             verdicts.warn(name, format!("the adapter discarded {discards} packets that arrived{because}"));
+        } else if let Some(why) = open(&growth, &LOSS).or_else(|| growth.open(["rx_discards_phy"])) {
+            verdicts.unknown(name, why);
         } else if grew.is_empty() {
             verdicts.pass(name, "no counter of lost packets grew");
         } else if is_open {
@@ -449,10 +446,6 @@ const RECEIVER: [&str; 2] = ["rnr_nak_retry_err", "out_of_buffer"];
 fn receiver(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for (port, growth) in grown(evidence, verdicts, &RECEIVER) {
         let name = port.name();
-        if let Some(why) = open(&growth, &RECEIVER) {
-            verdicts.unknown(name, why);
-            continue;
-        }
         let grew = RECEIVER.iter().find_map(|own| Some((own, growth.get(own).filter(|by| *by > 0)?)));
         match grew {
             Some((counter, by)) => {
@@ -461,7 +454,10 @@ fn receiver(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                     format!("{counter} grew by {by}: receiving programs post buffers too slowly"),
                 );
             }
-            None => verdicts.pass(name, "no receiver was without a buffer"),
+            None => match open(&growth, &RECEIVER) {
+                Some(why) => verdicts.unknown(name, why),
+                None => verdicts.pass(name, "no receiver was without a buffer"),
+            },
         }
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn pcie_errors(evidence: &Evidence<'_>) -> Family {
     let mut samples = Vec::new();
     for device in devices {
         for (file, severity, _) in COUNTERS {
-            if let Some(errors) = total(evidence, device, file) {
+            if let Stated::Known(errors) = total(evidence, device, file) {
                 let labels = [("device", device.to_string()), ("severity", severity.to_owned())];
                 samples.push(value(labels, errors as f64));
             }

@@ -5,10 +5,14 @@ use super::outputs::outputs;
 use super::ports::{Port, interfaces};
 use crate::diagnosis::PortGrowth;
 use crate::evidence::Evidence;
+use nvtopo::model::Stated;
 use std::collections::BTreeMap;
 
 /// Counters by name.
 pub(crate) type Counters = BTreeMap<String, u64>;
+
+/// Counters by name. `None`: there is one, and it cannot be read.
+type Told = BTreeMap<String, Option<u64>>;
 
 /// More counters than any interface has.
 const MAX_COUNTERS: usize = 20_000;
@@ -58,12 +62,15 @@ fn counters(
     port: &Port,
     names: &[&str],
     of_interfaces: &BTreeMap<String, Counters>,
-) -> Counters {
-    let mut counters = Counters::new();
+) -> Told {
+    let mut counters = Told::new();
     let mut read = |path: String, name: &str| {
-        if let Some(value) = evidence.text(&path).known().and_then(|text| text.parse().ok()) {
-            counters.insert(name.to_owned(), value);
-        }
+        let value = match evidence.text(&path) {
+            Stated::Known(text) => text.parse().ok(),
+            Stated::Unreadable => None,
+            _ => return,
+        };
+        counters.insert(name.to_owned(), value);
     };
     for name in names {
         if *name == CARRIER_CHANGES {
@@ -77,7 +84,7 @@ fn counters(
     }
     for own in port.interfaces.iter().filter_map(|interface| of_interfaces.get(interface)) {
         for (name, value) in own {
-            counters.entry(name.clone()).or_insert(*value);
+            counters.entry(name.clone()).or_insert(Some(*value));
         }
     }
     counters
@@ -91,7 +98,7 @@ pub(crate) fn growth(
     ports: &[Port],
     names: &[&str],
 ) -> Result<Vec<PortGrowth>, &'static str> {
-    let read = |evidence: &Evidence<'_>| -> Vec<Counters> {
+    let read = |evidence: &Evidence<'_>| -> Vec<Told> {
         let of_interfaces = statistics(evidence);
         ports.iter().map(|port| counters(evidence, port, names, of_interfaces)).collect()
     };
@@ -99,13 +106,14 @@ pub(crate) fn growth(
     let now = read(evidence);
     let window = growth::window(evidence)?;
     let then = read(window.earlier);
-    let of_port = |(then, now): (&Counters, Counters)| {
+    let of_port = |(then, now): (&Told, Told)| {
         let mut grown = PortGrowth::new(window.seconds);
-        for (name, after) in now {
-            let Some(before) = then.get(&name) else { continue };
-            grown = match growth::growth(*before, after) {
-                Some(by) => grown.with(name, by),
-                None => grown.with_reset(name),
+        for name in then.keys().chain(now.keys()) {
+            let [before, after] = [then, &now].map(|own| own.get(name).copied().flatten());
+            grown = match before.zip(after).map(|(before, after)| growth::growth(before, after)) {
+                Some(Some(by)) => grown.with(name, by),
+                Some(None) => grown.with_reset(name),
+                None => grown.with_untold(name),
             };
         }
         grown

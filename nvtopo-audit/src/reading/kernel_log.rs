@@ -56,6 +56,9 @@ impl DriverEvent {
             Some((before, rest)) => (DriverEventKind::Xid, before, rest),
             None => line.split_once("SXid (").map(|(before, rest)| (DriverEventKind::Sxid, before, rest))?,
         };
+        if !is_of_kernel(before) {
+            return None;
+        }
         let (device, rest) = rest.split_once("): ")?;
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (code, tail) = rest.split_at(digits);
@@ -93,6 +96,29 @@ impl DriverEvent {
     }
 }
 
+/// Returns whether the words before a message name no program but the kernel and the driver of `NVSwitches`. The log of the
+/// system takes lines of any user.
+pub(crate) fn is_of_kernel(before: &str) -> bool {
+    // Tools that ask several hosts begin each line with the host.
+    let rest = before.split_once(": ").filter(|(host, rest)| {
+        host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+            && LogTime::of(rest).is_some()
+    });
+    let before = rest.map_or(before, |(_, rest)| rest);
+    // A line of /dev/kmsg has numbers before the message.
+    let is_numbers = |head: &str| head.starts_with(|c: char| c.is_ascii_digit()) && !head.contains(' ');
+    let message =
+        before.split_once(';').filter(|(head, _)| is_numbers(head)).map_or(before, |(_, message)| message);
+    let mut tags = message.split_whitespace().filter_map(|word| word.strip_suffix(':'));
+    // `dmesg -x` writes `kern  :notice:`.
+    tags.all(|tag| {
+        tag.is_empty() || tag.starts_with(':') || tag == "kernel" || tag.starts_with("nvidia-nvswitch")
+    })
+}
+
+/// The greatest number of a link or port.
+const MOST_LINK: u32 = 63;
+
 /// Reads `PCI:0000:3b:00`, `0000:3b:00`, `PCI:0000:86:00.0`, and the first word of `PCI:0000:3b:00 GPU-I:05`.
 fn address(text: &str) -> Option<PciAddress> {
     let text = text.strip_prefix("PCI:").unwrap_or(text).split_whitespace().next()?;
@@ -103,7 +129,8 @@ fn address(text: &str) -> Option<PciAddress> {
 fn link(tail: &str) -> Option<u32> {
     let mut words = tail.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("link")).skip(1);
     let word = words.next()?;
-    word[..word.bytes().take_while(u8::is_ascii_digit).count()].parse().ok()
+    let number = word[..word.bytes().take_while(u8::is_ascii_digit).count()].parse();
+    number.ok().filter(|number| *number <= MOST_LINK)
 }
 
 #[cfg(test)]
@@ -154,6 +181,51 @@ mod tests {
         ] {
             assert_eq!(parse(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn programs_of_users_tell_no_events() {
+        let xid = "NVRM: Xid (PCI:0000:1b:00): 79, pid=1, name=x, GPU has fallen off the bus.";
+        let is_told = |before: &str| DriverEvent::parse(&format!("{before}{xid}")).is_some();
+        for before in [
+            "",
+            "[ 12.5] ",
+            "[   12.5][ T1234] ",
+            "[Mon Nov 30 14:40:00 2026] ",
+            "<4>[ 12.5] ",
+            "4,1127,52001234,-;",
+            "4,1127,52001234,-,caller=T77;",
+            "Nov 30 14:40:00 host kernel: ",
+            "Nov 30 14:40:00 host kernel: [ 12.5] ",
+            "2026-11-30T14:40:00.5+00:00 host kernel: ",
+            "[ 12.5] host kernel: ",
+            "kern  :warn  : [ 12.5] ",
+            "kern  :notice: [ 12.5] ",
+            "node-1: [ 12.5] ",
+            "node-1: Nov 30 14:40:00 host kernel: ",
+        ] {
+            assert!(is_told(before), "{before}");
+        }
+        for before in [
+            "Nov 30 14:40:00 host bob[123]: ",
+            "Nov 30 14:40:00 host bob: ",
+            "Nov 30 14:40:00 host bob: kernel: ",
+            "Nov 30 14:40:00 host bob: kernel: [ 12.5] ",
+            "Nov 30 14:40:00 host kernel: [ 12.0] bob: ",
+            "2026-11-30T14:40:00.5+00:00 host bob[123]: ",
+            "Nov 30 14:40:00 host bob[123]: a;",
+            "12,1127,52001234,-;bob[123]: ",
+            "bob[123]: ",
+        ] {
+            assert!(!is_told(before), "{before}");
+        }
+        let line = |link: u64| {
+            let line = format!(
+                "NVRM: Xid (PCI:0000:1b:00): 74, pid=1, NVLink: fatal error detected on link {link}(0x0)"
+            );
+            DriverEvent::parse(&line).unwrap().link
+        };
+        assert_eq!([17, 63, 64, 4_294_967_295, u64::MAX].map(line), [Some(17), Some(63), None, None, None]);
     }
 
     #[test]
