@@ -10,7 +10,7 @@ use crate::reading::{growth, log_device, qos};
 use crate::report::{Limits, Report};
 use nvtopo::model::{Fragment, Provenance, TopologyBuilder};
 use nvtopo::source::{Contents, Files, Locator, SavedText};
-use nvtopo::{Result, Topology};
+use nvtopo::{Error, Result, Topology};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -140,7 +140,8 @@ impl<'a> Audit<'a> {
 
     /// Runs the checks.
     ///
-    /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
+    /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's, and where no check is
+    /// left to run.
     pub fn run(&self) -> Result<Report> {
         let mut evidence = Evidence::of(self.contents, &self.profile, &self.process);
         evidence.baseline = self.baseline;
@@ -154,8 +155,13 @@ impl<'a> Audit<'a> {
         }
         let is_named = |names: &[String], check: &Check| names.iter().any(|name| names_check(name, check));
         let run = checks().filter(|check| self.only.is_empty() || is_named(&self.only, check));
-        let run = run.filter(|check| !is_named(&self.skip, check));
-        let mut findings: Vec<Finding> = run.flat_map(|check| findings(check, &evidence)).collect();
+        let run: Vec<&Check> = run.filter(|check| !is_named(&self.skip, check)).collect();
+        if run.is_empty() {
+            return Err(Error::request("no check is left to run: all that are named are left out too")
+                .help("name checks to run that are not among those to leave out"));
+        }
+        let mut findings: Vec<Finding> =
+            run.into_iter().flat_map(|check| findings(check, &evidence)).collect();
         for finding in &mut findings {
             finding.waived = self.profile.waiver(finding, self.today.as_deref()).cloned();
         }

@@ -394,6 +394,13 @@ fn a_file_that_is_no_baseline_is_refused_with_its_line() {
     for end in (0..good.len()).step_by(997) {
         refused(&good[..end]);
     }
+    let dated =
+        |date: &str| Baseline::of(&contents("refused", &machine())).with_date(date).to_json().unwrap();
+    let error = refused(&dated("garbage"));
+    assert!(error.message().contains("\"garbage\", which is no date"), "{error}");
+    for date in ["2026-03-31", "2026-03-31T12:00:00Z"] {
+        assert_eq!(Baseline::parse("x", dated(date).as_bytes()).unwrap().date(), Some(date));
+    }
 }
 
 /// Halves the lanes and the rates of all PCIe links of the graph, and nothing that a device tells.

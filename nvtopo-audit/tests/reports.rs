@@ -3,7 +3,8 @@
 use crate::support::{of_text, only_status};
 use nvtopo::source::{Contents, Locator};
 use nvtopo_audit::{
-    Audit, AuditedProcess, Baseline, FailOn, Limits, Outcome, Profile, Report, Status, TextStyle, Waiver,
+    Audit, AuditedProcess, Baseline, FailOn, Fleet, FleetOptions, Limits, Outcome, Profile, Report, Status,
+    TextStyle, Waiver,
 };
 
 /// A GPU with 17 of 18 NVLinks: made.
@@ -340,6 +341,24 @@ fn an_input_with_nothing_but_evidence_of_checks_is_audited() {
     assert!(evidence(&folder.path().join("mlnx_qos.txt")).is_ok());
     let beside = evidence(folder.path()).unwrap();
     assert!(beside.topology.notes().iter().all(|note| !note.text.contains("mlnx_qos.txt")));
+}
+
+#[test]
+fn an_audit_without_checks_is_refused() {
+    let node = Contents::open(&[Locator::Preset("dgx-h100".to_owned())]).unwrap();
+    for audit in [Audit::of(&node).only(["nvlink"]).skip(["nvlink"]), Audit::of(&node).skip(["*"])] {
+        let error = audit.run().unwrap_err();
+        assert!(error.message().contains("no check is left"), "{error}");
+    }
+}
+
+#[test]
+fn a_fleet_without_nodes_is_refused() {
+    let folder = crate::support::Folder::of("no-nodes", &[("a.txt", "nothing of use\n")]);
+    let fleet = Fleet::read(folder.path(), &FleetOptions::default(), &mut |_, _| {});
+    let error = fleet.unwrap_err();
+    assert!(error.message().contains("none of 1 file in"), "{error}");
+    assert!(error.message().contains("a.txt"), "{error}");
 }
 
 #[test]

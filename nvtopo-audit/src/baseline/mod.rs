@@ -11,6 +11,7 @@ pub use fingerprint::structure;
 pub(crate) use fingerprint::{counted_firmware, inventory, lines_that_differ, of_inventory};
 
 use crate::evidence::Evidence;
+use crate::profile::is_date_or_time;
 use nvtopo::source::{Contents, read_file};
 use nvtopo::{Error, Result, Topology};
 use serde::{Deserialize, Serialize};
@@ -84,8 +85,8 @@ impl Baseline {
 
     /// Reads a baseline's file. Messages call it by `name`.
     ///
-    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the line for what is none, for another version, and
-    /// for a topology that cannot be read. Fingerprints are computed from the topology, not read.
+    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the line for what is none, for another version, for a
+    /// date that is none, and for a topology that cannot be read. Fingerprints are computed from the topology, not read.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| {
             let text = format!("this is no baseline: {error}");
@@ -100,6 +101,10 @@ impl Baseline {
             return Err(Error::input(text)
                 .in_input(name)
                 .help("write it again with nvtopo baseline -o FILE"));
+        }
+        if let Some(date) = document.date.as_deref().filter(|date| !is_date_or_time(date)) {
+            let text = format!("the baseline is of {date:?}, which is no date");
+            return Err(Error::input(text).in_input(name).help("write a date as in 2026-03-31"));
         }
         let topology = Topology::parse(name, document.topology.get().as_bytes())?;
         Ok(Self { date: document.date, topology, facts: document.facts })

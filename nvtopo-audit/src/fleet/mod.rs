@@ -10,6 +10,7 @@ pub(crate) use node::{board, name_of};
 pub use outliers::{FleetBoard, Outlier};
 
 use node::Words;
+use nvtopo::render::count_of;
 use nvtopo::source::{Contents, Locator};
 use nvtopo::{Error, Result};
 use std::num::NonZero;
@@ -83,7 +84,7 @@ impl Fleet {
     /// Names that begin with a dot are left out. What cannot be read does not stop it: see
     /// [`unreadable`](Self::unreadable). `progress` hears how many nodes of how many were read.
     ///
-    /// Errors where the directory cannot be read or holds nothing.
+    /// Errors where the directory cannot be read, or holds nothing that is a node.
     pub fn read(
         folder: &Path,
         options: &FleetOptions,
@@ -127,6 +128,12 @@ impl Fleet {
                 Some(Err(error)) => unreadable.push((file_name(path), error)),
                 None => {}
             }
+        }
+        if let ([], [(name, error), ..]) = (nodes.as_slice(), unreadable.as_slice()) {
+            let count = count_of(unreadable.len(), "file");
+            let text =
+                format!("none of {count} in {} is a node; {name}: {}", folder.display(), error.message());
+            return Err(Error::input(text).help("write one on each node with nvtopo snapshot -o FILE"));
         }
         node::tell_apart(&mut nodes);
         let (boards, outliers) = outliers::compare(&nodes);

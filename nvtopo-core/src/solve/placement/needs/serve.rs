@@ -45,9 +45,10 @@ impl Service<'_> {
             None => allot(topology, &askers(topology, local, supply, self.limits, &chosen, free))
                 .ok_or_else(not_enough)?,
         };
+        let nodes = memory_nodes(topology);
         for (gpu, given) in placement.gpus_mut().iter_mut().zip(allotted) {
             if let Some(cpus) = given.cpus {
-                gpu.mems = memory_nodes(topology)(gpu.position, &cpus);
+                gpu.mems = nodes(gpu.position, &cpus);
                 gpu.cpus = cpus;
             }
             if let Some(memory) = &given.memory {
@@ -121,6 +122,7 @@ fn shares<'a>(
 fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSet, limits: &CpuLimits) {
     let mut crowded = Vec::new();
     let mut used = taken.union(&placement.cpus());
+    let nodes = memory_nodes(topology);
     for gpu in placement.gpus_mut().iter_mut().filter(|gpu| !gpu.cpus.is_disjoint(taken)) {
         let mut own = gpu.cpus.difference(taken);
         if own.is_empty() {
@@ -133,7 +135,7 @@ fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSe
             continue;
         }
         used = used.union(&own);
-        gpu.mems = memory_nodes(topology)(gpu.position, &own);
+        gpu.mems = nodes(gpu.position, &own);
         gpu.cpus = own;
     }
     placement.remark(crowded);
