@@ -112,7 +112,10 @@ fn a_matrix_alone_tells_no_places_on_the_bus() {
     ] {
         assert_eq!(only_status(&report, check), Unknown, "{check}");
     }
-    assert_eq!(finding(&report, "pcie-width", "GPU0").text, "no source tells its PCIe lanes, in use and at most");
+    assert_eq!(
+        finding(&report, "pcie-width", "GPU0").text,
+        "no source tells its PCIe lanes, in use and at most"
+    );
     // A machine without GPUs has nothing of them to judge, where its bus is listed.
     let without = of_text(
         "00:1f.0 PCI bridge [0604]: Intel Corporation Device [8086:1b81] (rev 11)\n\
