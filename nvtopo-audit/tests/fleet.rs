@@ -111,8 +111,11 @@ fn nodes_that_differ_from_most_of_their_like_are_outliers() {
     assert!(text.contains("broken.json: "), "{text}");
 }
 
+/// A node's name, and the change of its document.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+
 /// A fleet of DGX H100s of which some differ: made.
-fn odd(name: &str, odd: &[(&str, &dyn Fn(&mut Value))]) -> Fleet {
+fn odd(name: &str, odd: &[Change<'_>]) -> Fleet {
     let nodes = Nodes::new(name);
     let mut usual = base();
     all(&mut usual, "numa_node", |own| own["memory_bytes"] = (1007_u64 << 30).into());
