@@ -74,10 +74,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No cable or optics of an RDMA port damages data or loses the link.",
         evidence: "The growth of link_downed, symbol_error, link_error_recovery, local_link_integrity_errors, port_rcv_errors, \
                    rx_icrc_encapsulated and carrier_changes between two readings.",
-        rule: "Fails where link_downed grows, or symbol_error by more than 120 an hour. Warns at more than 5 recoveries a \
-               minute, 10 receive errors a second, 2 changes of the carrier, or any other growth of symbol or integrity \
-               errors or of damaged packets. Fewer than 3 events are no rate. Unknown with one reading, and where a counter \
-               was reset or is not told in both readings. Does not apply without RDMA ports, and where the profile's unused-nics names all of them.",
+        rule: "Fails where link_downed grows, or symbol_error by more than 120 an hour. Warns at more than 5 recoveries a minute, \
+               10 receive errors a second, 2 changes of the carrier, or any other growth of symbol or integrity errors or of \
+               damaged packets. Fewer than 3 events are no rate. Unknown with one reading, and where a counter was reset or \
+               is not in both. Does not apply without RDMA ports in use.",
         remedy: "Clean or replace the cable or the optics.",
         source: "NVSentinel, nic-health-monitor; the InfiniBand specification's error rate of 120 symbol errors an hour",
         run: phy,

@@ -65,11 +65,10 @@ pub(super) const CHECKS: &[Check] = &[
         claim: "No RDMA packets are lost.",
         evidence: "The growth of out_of_sequence, packet_seq_err, local_ack_timeout_err, implied_nak_seq_err, roce_adp_retrans, \
                    roce_adp_retrans_to and roce_slow_restart between two readings, and of discards in ethtool -S.",
-        rule: "Fails where at least 3 packets, and more than 0.01 % of those received, came out of sequence. Warns at 3 \
-               events or more, and more than 1 local_ack_timeout_err, or 10 out_of_sequence or roce_slow_restart, a second, \
-               and where the adapter discarded packets. Unknown where 3 events or more were counted in an unknown time or \
-               among an unknown number of packets, and where a counter was reset or is not told in both readings. The counters' diagnosis follows. Does not apply without an active Ethernet \
-               port of an RDMA device.",
+        rule: "Fails where at least 3 packets, and more than 0.01 % of those received, came out of sequence. Warns at 3 events or \
+               more, and more than 1 local_ack_timeout_err, or 10 out_of_sequence or roce_slow_restart, a second, and where \
+               the adapter discarded packets. Unknown where time or number of packets is unknown, or a counter was reset or is \
+               not in both readings. Does not apply without an active Ethernet port of an RDMA device.",
         remedy: "Follow the diagnosis: flow control, marks, the peer, or the cable.",
         source: "NVSentinel, docs/configuration/nic-health-monitor.md; Linux, mlx5 counters.rst",
         run: loss,
