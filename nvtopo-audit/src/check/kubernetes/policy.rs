@@ -93,6 +93,10 @@ pub(super) fn fits(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         verdicts.not_applicable(NODE, "the topology manager refuses no pod");
         return;
     }
+    if !evidence.topology.lists_all_cpus() {
+        verdicts.unknown(NODE, "pods cannot be predicted: no source lists all CPUs of the machine");
+        return;
+    }
     let configured = Configured::from_yaml("kubelet", &settings.to_json());
     let prepared = configured.and_then(|configured| {
         let predictor = Predictor::new(evidence.topology, configured.settings.clone(), &Taken::default())?;

@@ -75,8 +75,8 @@ impl Node {
         if let Some(node) = topology.numa_nodes().find(|node| node.os_index >= Mask::BITS) {
             return Err(Error::unsatisfiable(format!("the kubelet knows no NUMA node {}", node.os_index)));
         }
-        if !topology.lists_all_cpus() {
-            return Err(Error::unsatisfiable("nothing lists all CPUs of this machine")
+        if topology.cpus().is_empty() {
+            return Err(Error::unsatisfiable("nothing tells the CPUs of this machine")
                 .help("add a source that does, such as a snapshot or hwloc's XML"));
         }
         let mut all = Mask::of(topology.numa_nodes().map(|node| node.os_index));

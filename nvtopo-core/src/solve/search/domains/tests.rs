@@ -39,7 +39,7 @@ impl Plan {
                         .map_or(Stated::Unstated, |home| Stated::Known([home as u32].into_iter().collect()));
                     let cpus = (host % 3 > 0).then_some(host as u32).into_iter().collect();
                     let cpus = if self.lacks_cpus { Stated::Known(cpus) } else { Stated::Unstated };
-                    let gpu = Gpu { index, nodes, cpus, ..Gpu::default() };
+                    let gpu = Gpu { index, cpus, nodes, ..Gpu::default() };
                     gpus.push((fragment.add(NodeId::MACHINE, gpu), rack, host));
                 }
                 for _ in 0..self.nics.map_or(0, |_| *count) {
