@@ -38,7 +38,8 @@ impl Topology {
             // Who lists the CPUs of the machine would list those of this node.
             _ => self.lists_all_cpus() && numa().is_some_and(|numa| numa.cpus.is_empty()),
         };
-        let has_node = self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty());
-        none_left && has_node && !self.cpus().is_empty()
+        none_left
+            && self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty())
+            && !self.cpus().is_empty()
     }
 }
