@@ -326,7 +326,7 @@ fn other_collectives_are_read_and_called_by_their_names() {
     assert!(verdict(&dgx) && !verdict(&preset("dgx-1-v100")));
 }
 
-/// What is told of the published output, changed: passes, unknown, weak, and devices without a result; and the text.
+/// Returns the verdicts on the published output, changed: passes, unknown, weak, and devices without a result; and the text.
 fn damaged(change: impl Fn(&str) -> String) -> ([usize; 3], usize, Report) {
     let report = judged(&preset("dgx-a100"), &change(&data("validate/nvbandwidth-a100.txt")));
     (counts(&report), report.failed().len(), report)

@@ -321,8 +321,8 @@ impl Checker<'_> {
             "min-pair" => pairs.min().unwrap_or_default(),
             "pair-sum" => pairs.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
             "numa-span" => {
-                let (nodes, unknown) = self.span(set);
-                (u64::from(u32::MAX) - nodes, u64::from(u32::MAX) - unknown)
+                let (nodes, poor) = self.span(set);
+                (u64::from(u32::MAX) - nodes, u64::from(u32::MAX) - poor)
             }
             "model-span" => {
                 let models = self.models(set);
@@ -371,8 +371,8 @@ impl Checker<'_> {
         set.iter().map(|position| gpu(position).and_then(|gpu| gpu.model.clone())).collect()
     }
 
-    /// Returns the number of local NUMA nodes of a set, and the number of its GPUs whose node is unknown; each of these counts as
-    /// a node of its own.
+    /// Returns the number of local NUMA nodes of a set, where a GPU of unknown node counts as a node of its own, and the number of
+    /// its GPUs whose node is unknown or has no CPU left.
     fn span(&self, set: &[usize]) -> (u64, u64) {
         let mut known = BTreeSet::new();
         let mut unknown = 0;
@@ -382,7 +382,8 @@ impl Checker<'_> {
                 _ => unknown += 1,
             }
         }
-        (known.len() as u64 + unknown, unknown)
+        let lacks = |gpu: &&usize| self.topology.lacks_cpus(self.topology.devices()[**gpu]);
+        (known.len() as u64 + unknown, unknown + set.iter().filter(lacks).count() as u64)
     }
 
     /// Returns the greatest path such that every GPU has a NIC over at least that path, and no NIC serves more than its part of
