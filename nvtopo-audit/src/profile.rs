@@ -288,9 +288,11 @@ fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|date: &Date| date.to_string() == text)
 }
 
-/// Returns whether a text is a date such as `2026-06-30`, or a time such as `2026-03-31T12:00:00Z`.
-pub(crate) fn is_date_or_time(text: &str) -> bool {
-    date(text).is_some() || text.parse::<Timestamp>().is_ok()
+/// Returns the begin of a date such as `2026-03-31` in UTC, or a time such as `2026-03-31T12:00:00Z`, in seconds since 1970.
+/// `None`: the text is neither.
+pub(crate) fn seconds_of(text: &str) -> Option<i64> {
+    let begin = || Some(date(text)?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    text.parse::<Timestamp>().ok().or_else(begin).map(Timestamp::as_second)
 }
 
 /// Returns the date of today, such as `2026-03-31`, in UTC: so waivers end at one moment on all nodes of a fleet, in audits and

@@ -403,6 +403,14 @@ fn a_file_that_is_no_baseline_is_refused_with_its_line() {
     }
 }
 
+#[test]
+fn dates_and_times_of_baselines_are_read() {
+    let at = |date: &str| Baseline::of(&contents("dated", &machine())).with_date(date).accepted_at();
+    assert_eq!(at("2026-03-31"), Some(1_774_915_200));
+    assert_eq!(at("2026-03-31T00:00:01Z"), Some(1_774_915_201));
+    assert_eq!((at("yesterday"), at("")), (None, None));
+}
+
 /// Halves the lanes and the rates of all PCIe links of the graph, and nothing that a device tells.
 pub(crate) fn half_pcie(mut document: Value) -> Value {
     for link in document["topology"]["links"].as_array_mut().unwrap() {

@@ -130,7 +130,7 @@ fn drift_is_counted_by_kind() {
     };
     let (before, after) = (with("quiet"), with("quiet pci=noats"));
     let (before, after) = (before.read(), after.read());
-    let baseline = Baseline::of(&before);
+    let baseline = Baseline::of(&before).with_date("1970-01-01T00:16:40Z");
     let same = families_with(&before, &baseline);
     let drift = &same["nvtopo_drift_changes"];
     let (lost, line) = ("kind=gpu_lost,severity=critical", "kind=kernel_cmdline_changed,severity=warning");
@@ -153,13 +153,13 @@ fn drift_is_counted_by_kind() {
     // A driver that hangs hides what it would tell.
     let (profile, report) = (Profile::default(), Audit::of(&half).run().unwrap());
     let baseline = Baseline::of(&whole);
-    let hanging = told(&Metrics::of(&half, &report, &profile).baseline(&baseline, None).driver_hangs(true));
+    let hanging = told(&Metrics::of(&half, &report, &profile).baseline(&baseline).driver_hangs(true));
     assert!(!hanging.contains_key("nvtopo_drift_changes"));
 }
 
 fn families_with(contents: &Contents, baseline: &Baseline) -> BTreeMap<&'static str, Samples> {
     let (profile, report) = (Profile::default(), Audit::of(contents).run().unwrap());
-    told(&Metrics::of(contents, &report, &profile).baseline(baseline, Some(1000.0)))
+    told(&Metrics::of(contents, &report, &profile).baseline(baseline))
 }
 
 #[test]

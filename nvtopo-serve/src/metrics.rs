@@ -4,9 +4,6 @@ use crate::args::MetricsArgs;
 use crate::http::{Limits, Server, told_to_end};
 use crate::reading::{Last, Options, Reader};
 use crate::{secret, tls};
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use nvtopo::{Error, Result, save_file};
 use nvtopo_audit::{Baseline, Profile};
 use std::path::Path;
@@ -70,11 +67,7 @@ fn options(args: &MetricsArgs) -> Result<Options> {
         None => Profile::default(),
     };
     let baseline = match &args.baseline {
-        Some(path) => {
-            let baseline = Baseline::read(path)?;
-            let at = baseline.date().and_then(seconds);
-            Some((baseline, at))
-        }
+        Some(path) => Some(Baseline::read(path)?),
         None => None,
     };
     let memory_interval = args
@@ -90,14 +83,6 @@ fn options(args: &MetricsArgs) -> Result<Options> {
     })
 }
 
-/// Returns the begin of a date such as `2026-03-31` in UTC, or a time such as `2026-03-31T12:00:00Z`, in seconds since 1970.
-fn seconds(date: &str) -> Option<f64> {
-    let time = date.parse::<Timestamp>();
-    let time =
-        time.or_else(|_| Ok::<_, jiff::Error>(date.parse::<Date>()?.to_zoned(TimeZone::UTC)?.timestamp()));
-    time.ok().map(|time| time.as_second() as f64)
-}
-
 /// Writes each reading into a file until the program is told to end. A place that cannot be written, such as one that is not
 /// mounted yet or full, may be written next time.
 async fn write_file(path: &Path, mut last: Last) -> Result<()> {
@@ -111,17 +96,5 @@ async fn write_file(path: &Path, mut last: Last) -> Result<()> {
         if let Err(error) = save_file(path, page.classic.as_bytes()) {
             eprintln!("nvtopod: {error}; the next reading will be tried");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::seconds;
-
-    #[test]
-    fn dates_and_times_of_baselines_are_read() {
-        assert_eq!(seconds("2026-03-31"), Some(1_774_915_200.0));
-        assert_eq!(seconds("2026-03-31T00:00:01Z"), Some(1_774_915_201.0));
-        assert_eq!((seconds("yesterday"), seconds("")), (None, None));
     }
 }

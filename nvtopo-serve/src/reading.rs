@@ -64,8 +64,8 @@ impl Last {
 pub(crate) struct Options {
     pub(crate) from: Vec<Locator>,
     pub(crate) profile: Profile,
-    /// The accepted state of the node, and the time at which it was accepted, in seconds since 1970.
-    pub(crate) baseline: Option<(Baseline, Option<f64>)>,
+    /// The accepted state of the node.
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) kernel_log: PathBuf,
     /// The time between counts of the memory of processes on GPUs.
     pub(crate) memory_interval: Duration,
@@ -123,7 +123,7 @@ impl Reader {
         if let Some(earlier) = &self.earlier {
             audit = audit.earlier(earlier);
         }
-        if let Some((baseline, _)) = self.options.baseline.as_ref().filter(|_| !hangs) {
+        if let Some(baseline) = self.options.baseline.as_ref().filter(|_| !hangs) {
             audit = audit.baseline(baseline);
         }
         let report = audit.run()?;
@@ -134,8 +134,8 @@ impl Reader {
         if let Some(earlier) = &self.earlier {
             metrics = metrics.earlier(earlier);
         }
-        if let Some((baseline, at)) = &self.options.baseline {
-            metrics = metrics.baseline(baseline, *at);
+        if let Some(baseline) = &self.options.baseline {
+            metrics = metrics.baseline(baseline);
         }
         if let Some(work) = &work {
             metrics = metrics.work(work);

@@ -11,7 +11,7 @@ pub use fingerprint::structure;
 pub(crate) use fingerprint::{counted_firmware, inventory, lines_that_differ, of_inventory};
 
 use crate::evidence::Evidence;
-use crate::profile::is_date_or_time;
+use crate::profile::seconds_of;
 use nvtopo::source::{Contents, read_file};
 use nvtopo::{Error, Result, Topology};
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ impl Baseline {
                 .in_input(name)
                 .help("write it again with nvtopo baseline -o FILE"));
         }
-        if let Some(date) = document.date.as_deref().filter(|date| !is_date_or_time(date)) {
+        if let Some(date) = document.date.as_deref().filter(|date| seconds_of(date).is_none()) {
             let text = format!("the baseline is of {date:?}, which is no date");
             return Err(Error::input(text).in_input(name).help("write a date as in 2026-03-31"));
         }
@@ -143,6 +143,12 @@ impl Baseline {
     /// Returns the date on which it was accepted.
     pub fn date(&self) -> Option<&str> {
         self.date.as_deref()
+    }
+
+    /// Returns the begin of its [date](Self::date) in UTC, in seconds since 1970. `None`: it has no date, or another form than
+    /// `2026-03-31` and `2026-03-31T12:00:00Z`.
+    pub fn accepted_at(&self) -> Option<i64> {
+        self.date().and_then(seconds_of)
     }
 
     /// Returns the accepted machine.

@@ -92,7 +92,6 @@ pub struct Metrics<'a> {
     evidence: Evidence<'a>,
     report: &'a Report,
     read_at: Option<f64>,
-    baseline_at: Option<f64>,
     driver_hangs: bool,
     events: Option<&'a DriverEvents>,
     work: Option<&'a GpuWork>,
@@ -105,7 +104,6 @@ impl<'a> Metrics<'a> {
             evidence: Evidence::of(contents, profile, &OWN),
             report,
             read_at: None,
-            baseline_at: None,
             driver_hangs: false,
             events: None,
             work: None,
@@ -126,10 +124,10 @@ impl<'a> Metrics<'a> {
         self
     }
 
-    /// Sets the accepted state of the node, and the time at which it was accepted, in seconds since 1970.
+    /// Sets the accepted state of the node.
     #[must_use]
-    pub fn baseline(mut self, baseline: &'a Baseline, at: Option<f64>) -> Self {
-        (self.evidence.baseline, self.baseline_at) = (Some(baseline), at);
+    pub fn baseline(mut self, baseline: &'a Baseline) -> Self {
+        self.evidence.baseline = Some(baseline);
         self
     }
 

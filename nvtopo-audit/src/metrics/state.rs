@@ -1,7 +1,7 @@
 //! Families of the node as a whole: identity, sources, PCIe errors, verdicts, containers, drift.
 
 use super::{Family, Metrics, Sample, alone, counter, gauge, value};
-use crate::baseline::{DriftKind, is_told, structure};
+use crate::baseline::{Baseline, DriftKind, is_told, structure};
 use crate::check::kubernetes::state::{gpus_of, near_nodes};
 use crate::check::pcie::{COUNTERS, total};
 use crate::evidence::Evidence;
@@ -174,6 +174,7 @@ pub(super) fn nics_of_containers(evidence: &Evidence<'_>) -> Vec<Option<bool>> {
 /// Returns the families of the comparison with the baseline.
 pub(super) fn baseline(metrics: &Metrics<'_>) -> Vec<Family> {
     let evidence = &metrics.evidence;
+    let at = evidence.baseline.and_then(Baseline::accepted_at);
     let mut changes = Vec::new();
     if let Some(baseline) = evidence.baseline.filter(|_| !metrics.driver_hangs) {
         for kind in DriftKind::ALL.iter().filter(|kind| is_told(baseline, **kind)) {
@@ -189,7 +190,7 @@ pub(super) fn baseline(metrics: &Metrics<'_>) -> Vec<Family> {
         gauge(
             "nvtopo_baseline_timestamp_seconds",
             "Unix time at which the baseline was accepted",
-            metrics.baseline_at.map(alone).into_iter().collect(),
+            at.map(|seconds| alone(seconds as f64)).into_iter().collect(),
         ),
         gauge("nvtopo_drift_changes", "Differences of the node from its baseline", changes),
     ]
