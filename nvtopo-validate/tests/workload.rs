@@ -1,5 +1,6 @@
 //! A program under a good and a poor placement.
 
+use crate::beside_one_cpu::beside_one_cpu;
 use crate::support::{Programs, preset};
 use nvtopo::Topology;
 use nvtopo::apply::{Trust, current_cpus};
@@ -16,15 +17,8 @@ static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// Four GPUs of which 0 and 1 have NVLink, all beside one CPU.
 fn machine() -> Topology {
-    let cpu = current_cpus().unwrap().first().unwrap();
     let rows = ["X\tNV4\tSYS\tSYS", "NV4\tX\tSYS\tSYS", "SYS\tSYS\tX\tPIX", "SYS\tSYS\tPIX\tX"];
-    let rows: String = rows
-        .iter()
-        .enumerate()
-        .map(|(gpu, row)| format!("GPU{gpu}\t{row}\t{cpu}\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    Topology::parse("matrix", format!("\tGPU0\tGPU1\tGPU2\tGPU3\tCPU Affinity\n{rows}").as_bytes()).unwrap()
+    Topology::parse("matrix", beside_one_cpu(&rows).as_bytes()).unwrap()
 }
 
 fn run(script: &str, options: WorkloadOptions) -> nvtopo::Result<(Comparison, String)> {

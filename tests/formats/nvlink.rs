@@ -19,20 +19,22 @@ fn gpus(topology: &Topology) -> Vec<&Gpu> {
     topology.gpus().collect()
 }
 
-/// The answer to `nvidia-smi nvlink -p`: for each GPU, the buses at the other ends.
-fn remotes(ends: &[&[u8]]) -> String {
-    let mut text = "$ nvidia-smi nvlink -p\n".to_owned();
-    for (gpu, ends) in ends.iter().enumerate() {
-        writeln!(
-            text,
-            "GPU {gpu}: Tesla V100-SXM2-16GB (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})"
-        )
-        .unwrap();
-        for (link, bus) in ends.iter().enumerate() {
-            writeln!(text, "\t Link {link}: 00000000:{bus:02X}:00.0").unwrap();
+/// An answer of `nvidia-smi nvlink` with an option: for each GPU of a model, what is told of its links.
+fn listed(option: &str, model: &str, gpus: &[Vec<String>]) -> String {
+    let mut text = format!("$ nvidia-smi nvlink {option}\n");
+    for (gpu, links) in gpus.iter().enumerate() {
+        writeln!(text, "GPU {gpu}: {model} (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})").unwrap();
+        for (link, told) in links.iter().enumerate() {
+            writeln!(text, "\t Link {link}: {told}").unwrap();
         }
     }
     text
+}
+
+/// The answer to `nvidia-smi nvlink -p`: for each GPU, the buses at the other ends.
+fn remotes(ends: &[&[u8]]) -> String {
+    let addresses = |ends: &&[u8]| ends.iter().map(|bus| format!("00000000:{bus:02X}:00.0")).collect();
+    listed("-p", "Tesla V100-SXM2-16GB", &ends.iter().map(addresses).collect::<Vec<_>>())
 }
 
 #[test]
@@ -131,20 +133,9 @@ fn places_told_elsewhere_settle_what_other_ends_are() {
 #[test]
 fn ports_that_are_down_are_taken_from_a_preset() {
     let status = |down: [usize; 8]| {
-        let mut text = "$ nvidia-smi nvlink -s\n".to_owned();
-        for (gpu, down) in down.into_iter().enumerate() {
-            writeln!(
-                text,
-                "GPU {gpu}: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-4000-8000-00000000000{gpu})"
-            )
-            .unwrap();
-            for link in 0..18 {
-                let is_down = link >= 18 - down;
-                let state = if is_down { "<inactive>" } else { "26.562 GB/s" };
-                writeln!(text, "\t Link {link}: {state}").unwrap();
-            }
-        }
-        text
+        let state = |is_down| if is_down { "<inactive>" } else { "26.562 GB/s" };
+        let states = |down| (0..18).map(|link| state(link >= 18 - down).to_owned()).collect();
+        listed("-s", "NVIDIA H100 80GB HBM3", &down.map(states))
     };
     let merged = |down: [usize; 8]| {
         let path = std::env::temp_dir().join(format!("nvtopo-ports-down-{}", std::process::id()));

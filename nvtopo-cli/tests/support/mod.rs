@@ -1,6 +1,10 @@
 //! Helpers of the tests: running the command.
 #![allow(dead_code, reason = "not every file of tests uses all of it")]
 
+#[cfg(target_os = "linux")]
+#[path = "../../../tests/support/beside_one_cpu.rs"]
+mod beside_one_cpu;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -56,13 +60,5 @@ pub(crate) fn machine() -> (String, [u32; 2]) {
 /// Three GPUs beside one CPU that this process may use, of which two have NVLink, as a text.
 #[cfg(target_os = "linux")]
 pub(crate) fn three_gpus() -> String {
-    let cpu = nvtopo::apply::current_cpus().unwrap().first().unwrap();
-    let rows = ["X\tNV4\tSYS", "NV4\tX\tSYS", "SYS\tSYS\tX"];
-    let rows: String = rows
-        .iter()
-        .enumerate()
-        .map(|(gpu, row)| format!("GPU{gpu}\t{row}\t{cpu}\n"))
-        .collect::<Vec<_>>()
-        .concat();
-    format!("\tGPU0\tGPU1\tGPU2\tCPU Affinity\n{rows}")
+    beside_one_cpu::beside_one_cpu(&["X\tNV4\tSYS", "NV4\tX\tSYS", "SYS\tSYS\tX"])
 }
