@@ -6,7 +6,7 @@ use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
 use crate::fleet::{board, name_of};
 use crate::profile::Profile;
-use crate::reading::{growth, log_device, qos};
+use crate::reading::{dcb, fabric_manager, growth, log_device, qos};
 use crate::report::{Limits, Report};
 use nvtopo::model::{Fragment, Provenance, TopologyBuilder};
 use nvtopo::source::{Contents, Files, Locator, SavedText};
@@ -180,7 +180,8 @@ impl<'a> Audit<'a> {
 
 /// Reads the evidence of some places for an audit with this profile and of this process. This machine is read at once, so that
 /// an audit judges one moment, and a later one can judge counters by their growth since then; with it the events of GPUs and
-/// `NVSwitches` in the kernel's log, which only root may read.
+/// `NVSwitches` in the kernel's log, which only root may read, the version of the fabric
+/// manager, and the priorities with PFC of its NICs.
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {
@@ -190,6 +191,9 @@ pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProces
     let mut contents = Contents::open_at_once(locators, look_at, is_evidence)?;
     if locators.contains(&Locator::Live) {
         contents.texts.extend(log_device::driver_events("/dev/kmsg"));
+        contents.texts.extend(fabric_manager::told_here());
+        let nics = contents.topology.nics();
+        contents.texts.extend(dcb::pfc(nics.flat_map(|nic| &nic.net_devices).map(String::as_str)));
     }
     Ok(contents)
 }

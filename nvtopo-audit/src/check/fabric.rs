@@ -68,7 +68,8 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Fabric,
         severity: Severity::Critical,
         claim: "The fabric manager is of exactly the driver's version.",
-        evidence: "A saved nv-fabricmanager --version, its log, or a list of packages (dpkg -l, rpm -qa), and the driver's version.",
+        evidence: "Of this machine its log and dpkg's packages; else a saved nv-fabricmanager --version, log, or list of packages \
+                   (dpkg -l, rpm -qa); and the driver's version.",
         rule: "Fails where they differ: the fabric manager then does not start. Unknown where a version is not told, \
                or they differ and no source tells whether there are NVSwitches. Does not apply without NVSwitches.",
         remedy: "Install the package of the driver's version.",

@@ -5,9 +5,9 @@ use crate::board::{self, Board};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Status, Verdicts};
 use crate::reading::growth::{growth, window_of_gpus};
-use crate::reading::host::{driver_version, has_module, is_version, lines};
+use crate::reading::host::{driver_version, has_module};
 use crate::reading::processes::{self, Program};
-use crate::reading::{c2c, imex};
+use crate::reading::{c2c, fabric_manager, imex};
 use nvtopo::model::{Gpu, LinkKind, NodeKind};
 use std::fmt::Write as _;
 
@@ -119,32 +119,9 @@ pub(super) fn running(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     }
 }
 
-/// Returns the version of the fabric manager: as it prints it (`Fabric Manager version is : 570.124.06`), of its log, or of
-/// its package in a list of `dpkg -l` or `rpm -qa`.
-fn manager_version(evidence: &Evidence<'_>) -> Option<String> {
-    let version = |text: &str| {
-        let word = text.split([' ', ':', '\t', '-', '_']).find(|word| is_version(word));
-        word.map(str::to_owned)
-    };
-    let mut told = None;
-    for line in lines(evidence) {
-        let lower = line.to_ascii_lowercase();
-        if let Some(at) = lower.find("fabric manager version") {
-            // A log has a line for each start: the last counts.
-            told = line.get(at..).and_then(version).or(told);
-        } else if told.is_none() {
-            let line = lower.strip_prefix("ii ").unwrap_or(&lower).trim_start();
-            let own = ["nvidia-fabricmanager", "nvidia-fabric-manager"];
-            let rest = own.into_iter().find_map(|name| line.strip_prefix(name));
-            told = rest.filter(|rest| !rest.contains("-dev")).and_then(version);
-        }
-    }
-    told
-}
-
 pub(super) fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let driver = driver_version(evidence);
-    let told = manager_version(evidence);
+    let told = fabric_manager::version(evidence);
     let switches = switches(evidence);
     match (told, driver) {
         _ if let Switches::None(why) = switches => verdicts.not_applicable(NODE, why),

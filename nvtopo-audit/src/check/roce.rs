@@ -18,7 +18,8 @@ pub(super) const CHECKS: &[Check] = &[
         theme: Theme::Roce,
         severity: Severity::Critical,
         claim: "Priority flow control is on for exactly the priority of RDMA traffic.",
-        evidence: "Saved outputs of dcb pfc show or mlnx_qos, or of ethtool -S, which lists rx_prioN_pause only where it is on.",
+        evidence: "What this machine's kernel tells over netlink; else saved outputs of dcb pfc show or mlnx_qos, or of ethtool -S, \
+                   which lists rx_prioN_pause only where it is on.",
         rule: "Fails where it is off and the profile says lossless = true, or where it is on for another priority than \
                pfc-priority. Warns where it is on for several, or where global pauses are on instead. Does not apply where \
                lossless = false, and without an active Ethernet port of an RDMA device. Unknown without a source, or where it \

@@ -3,7 +3,9 @@
 
 pub(crate) mod c2c;
 pub(crate) mod counters;
+pub(crate) mod dcb;
 pub(crate) mod documents;
+pub(crate) mod fabric_manager;
 pub(crate) mod gpu_events;
 pub(crate) mod growth;
 pub(crate) mod host;
