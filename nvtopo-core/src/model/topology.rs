@@ -56,6 +56,8 @@ pub(crate) struct Computed {
     pub(crate) groups: Once<Vec<NvlinkGroup>>,
     /// The MIG instances behind their GPUs, sorted.
     instances: Once<Vec<(NodeId, NodeId)>>,
+    /// The NVLinks to NVSwitches of each GPU that has fewer than the most of its model, and those.
+    pub(crate) fewer_nvlinks: Once<Vec<Option<(u32, u32)>>>,
     /// True where the bandwidth of all pairs of GPUs is known.
     pub(crate) rates_known: Once<bool>,
     /// True where a source lists all CPUs.

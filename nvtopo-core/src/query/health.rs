@@ -1,6 +1,7 @@
 //! GPUs that work less well than their peers.
 
 use crate::model::{FabricFault, Gpu, NodeKind, NoteCode, NoteKind, Topology};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A reason to choose a GPU last, though a job can use it; one that [cuts it off](Topology::cut_off) keeps it from jobs of
@@ -63,7 +64,7 @@ impl Topology {
         let told = fabric.map(crate::model::Fabric::faults).unwrap_or_default();
         out.into_iter()
             .chain(told.into_iter().map(GpuFault::Fabric))
-            .chain(self.fewer_nvlinks(position, gpu))
+            .chain(self.fewer_nvlinks(position))
             .collect()
     }
 
@@ -96,12 +97,24 @@ impl Topology {
 
     /// Compares the number of NVLinks at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design,
     /// as where only some are bridged.
-    fn fewer_nvlinks(&self, position: usize, gpu: &Gpu) -> Option<GpuFault> {
-        let up = if self.nvlinks().direct { None } else { self.switched_links(position, gpu) }?;
-        let peers =
-            self.gpus().enumerate().filter(|(_, other)| other.model == gpu.model && other.unusable.is_none());
-        let others = peers.filter_map(|(other, peer)| self.switched_links(other, peer)).max()?;
-        (up < others).then_some(GpuFault::FewerNvlinks { up, others })
+    fn fewer_nvlinks(&self, position: usize) -> Option<GpuFault> {
+        if self.nvlinks().direct {
+            return None;
+        }
+        let fewer = self.computed().fewer_nvlinks.get_or_init(|| {
+            let own: Vec<Option<u32>> =
+                self.gpus().enumerate().map(|(place, gpu)| self.switched_links(place, gpu)).collect();
+            let mut most = BTreeMap::new();
+            for (gpu, up) in self.gpus().zip(&own).filter(|(gpu, _)| gpu.unusable.is_none()) {
+                let most = most.entry(&gpu.model).or_insert(*up);
+                *most = (*most).max(*up);
+            }
+            let others = self.gpus().map(|gpu| most.get(&gpu.model).copied().flatten());
+            let both = own.iter().zip(others).map(|(up, others)| up.zip(others));
+            both.map(|both| both.filter(|(up, others)| up < others)).collect()
+        });
+        let (up, others) = (*fewer.get(position)?)?;
+        Some(GpuFault::FewerNvlinks { up, others })
     }
 
     /// Returns whether a note says that all NVLinks of a GPU are down, which tools then do not list.
@@ -119,8 +132,10 @@ impl Topology {
             link.kind.is_fabric() && matches!(self.node(*far).kind, NodeKind::NvSwitch(_))
         });
         let lanes: Option<u32> = switched.map(|(_, link)| link.lanes.map(u32::from)).sum();
-        let told = !gpu.nvlinks.is_empty() && gpu.nvlinks.iter().all(|port| port.up.is_some())
-            || gpu.nvlinks.is_empty() && self.says_all_down(gpu);
-        lanes.filter(|lanes| *lanes > 0 || told)
+        let told = || match &gpu.nvlinks[..] {
+            [] => self.says_all_down(gpu),
+            ports => ports.iter().all(|port| port.up.is_some()),
+        };
+        lanes.filter(|lanes| *lanes > 0 || told())
     }
 }
