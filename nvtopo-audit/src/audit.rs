@@ -11,7 +11,7 @@ use crate::report::{Limits, Report};
 use nvtopo::model::{Fragment, Provenance, TopologyBuilder};
 use nvtopo::source::{Contents, Files, Locator, SavedText};
 use nvtopo::{Error, Result, Topology};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The process whose allowed CPUs and memory nodes are judged.
@@ -189,13 +189,20 @@ pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProces
         look(&Evidence::of_files(topology, files, profile, process));
     };
     let mut contents = Contents::open_at_once(locators, look_at, is_evidence)?;
-    if locators.contains(&Locator::Live) {
-        contents.texts.extend(log_device::driver_events("/dev/kmsg"));
-        contents.texts.extend(fabric_manager::told_here());
-        let nics = contents.topology.nics();
-        contents.texts.extend(dcb::pfc(nics.flat_map(|nic| &nic.net_devices).map(String::as_str)));
-    }
+    add_told_here(locators, &mut contents, "/dev/kmsg".as_ref());
     Ok(contents)
+}
+
+/// Adds what only this machine itself tells, where it is among the places: texts that somebody would have to save elsewhere.
+pub(crate) fn add_told_here(locators: &[Locator], contents: &mut Contents, kernel_log: &Path) {
+    if !locators.contains(&Locator::Live) {
+        return;
+    }
+    let Contents { topology, texts, .. } = contents;
+    let interfaces = topology.nics().flat_map(|nic| &nic.net_devices).map(String::as_str);
+    texts.extend(log_device::driver_events(kernel_log));
+    texts.extend(fabric_manager::told_here());
+    texts.extend(dcb::pfc(interfaces));
 }
 
 /// Returns whether a saved text that tells no topology is evidence of any check: with it alone, some check says something

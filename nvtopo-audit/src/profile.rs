@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use nvtopo::solve::HugePageNeed;
 use nvtopo::source::read_text;
 use nvtopo::{Error, Result};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::path::Path;
@@ -156,9 +157,21 @@ pub struct Waiver {
     #[serde(default)]
     pub owner: Option<String>,
     /// The last day on which it holds, such as `2026-06-30`; for ever without it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "last_day")]
     pub expires: Option<String>,
 }
+
+/// Reads a date, with its place in the file for an error.
+fn last_day<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    let last = String::deserialize(from)?;
+    match date(&last) {
+        Some(_) => Ok(Some(last)),
+        None => Err(D::Error::custom(format!("a waiver expires on {last:?}, {NO_DATE}"))),
+    }
+}
+
+/// The end of a message on a text that is no date.
+const NO_DATE: &str = "which is no date such as \"2026-06-30\"";
 
 impl Waiver {
     /// Creates a waiver of a check, a theme, or the begin of codes and `*`: of all subjects, for ever.
@@ -195,15 +208,12 @@ impl Waiver {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn with_expiry(mut self, date: impl Into<String>) -> Result<Self> {
-        self.expires = Some(date.into());
-        self.check_date()?;
+        let last = date.into();
+        if self::date(&last).is_none() {
+            return Err(Error::input(format!("the waiver of {} expires on {last:?}, {NO_DATE}", self.check)));
+        }
+        self.expires = Some(last);
         Ok(self)
-    }
-
-    fn check_date(&self) -> Result<()> {
-        let Some(last) = self.expires.as_deref().filter(|last| date(last).is_none()) else { return Ok(()) };
-        let text = format!("the waiver of {} expires on {last:?}, which is no date", self.check);
-        Err(Error::input(text).help("write a date as in \"2026-06-30\""))
     }
 }
 
@@ -213,14 +223,10 @@ impl Profile {
     /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the line for text that is no TOML, for keys that
     /// are not known, for dates that are none, and for numbers that no machine has.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let profile: Self = toml::from_str(text).map_err(|error| {
+        toml::from_str(text).map_err(|error| {
             let byte = error.span().map_or(0, |span| span.start);
             Error::input(error.message().to_owned()).in_input(name).at_byte(text, byte)
-        })?;
-        for waiver in &profile.waivers {
-            waiver.check_date().map_err(|error| error.in_input(name))?;
-        }
-        Ok(profile)
+        })
     }
 
     /// Reads a profile's file.

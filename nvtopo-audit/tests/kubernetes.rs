@@ -78,6 +78,20 @@ fn flags_of_the_process_go_over_its_files() {
     );
 }
 
+#[test]
+fn a_saved_list_of_processes_goes_over_a_saved_configuration() {
+    let processes = "  PID COMMAND\n    1 /sbin/init\n  812 /usr/bin/kubelet --config=/var/lib/kubelet/config.yaml --reserved-cpus=0,4\n";
+    let settings = format!("{HEAD}cpuManagerPolicy: static\n");
+    let matrix = "\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-7\t0\n";
+    let texts = [("topo.txt", matrix), ("ps.txt", processes), ("kubelet.yaml", settings.as_str())];
+    let report = of_texts(&texts, "");
+    assert_eq!(only_status(&report, "cpu-manager-static"), Pass);
+    let text = "its settings are from kubelet.yaml, then flags of the process";
+    assert_eq!(finding(&report, "kubelet-config-source", "node").text, text);
+    // Without the file that it names, all of it is unknown.
+    assert_eq!(only_status(&of_texts(&texts[..2], ""), "cpu-manager-static"), Unknown);
+}
+
 fn report_of_broken() -> Report {
     report("cpuManagerPolicy: [\n")
 }

@@ -60,6 +60,20 @@ fn a_missing_or_slow_link_fails() {
     // Drivers print the line rate or the nominal one.
     let report = of_text(&text("17: 25 GB/s", 17));
     assert_eq!(status(&report, "nvlink-speed", "GPU0"), Warn);
+    let report = of_text(&text("17: 260 GB/s", 17));
+    let found = finding(&report, "nvlink-speed", "GPU0");
+    let told = "a link is told to run at 260 GB/s, where the line rate is 26.562 GB/s";
+    assert_eq!((found.status, found.text.as_str()), (Unknown, told));
+}
+
+#[test]
+fn capabilities_of_links_tell_no_states() {
+    let links: Vec<String> = (0..12).map(|link| format!("\t Link {link}, P2P is supported: true")).collect();
+    let head = "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-00000000-0000-0000-0000-000000000001)\n";
+    let report = of_text(&format!("{head}{}\n", links.join("\n")));
+    let found = finding(&report, "nvlink-links-active", "GPU0");
+    let told = "no source tells which of its 12 NVLinks are up";
+    assert_eq!((found.status, found.text.as_str()), (Unknown, told));
 }
 
 #[test]

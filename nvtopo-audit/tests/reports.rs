@@ -103,6 +103,7 @@ fn a_bad_profile_is_told_with_its_line() {
     assert!(error("[expect]\ngpu = 8\n").starts_with("fleet.toml:2:"), "{}", error("[expect]\ngpu = 8\n"));
     assert!(error("x = [").starts_with("fleet.toml:1:"), "{}", error("x = ["));
     let date = "[[waiver]]\ncheck = \"nvlink\"\nreason = \"r\"\nexpires = \"next week\"\n";
+    assert!(error(date).starts_with("fleet.toml:4:"), "{}", error(date));
     assert!(error(date).contains("\"next week\", which is no date"), "{}", error(date));
     for day in ["2026-02-31", "2026-13-01", "20260630", "2026-06-30T12:00", "+2026-6-30", ""] {
         let message = error(&date.replace("next week", day));

@@ -104,7 +104,8 @@ impl Reader {
     /// Reads the node.
     pub(crate) fn read(&mut self) -> Result<Page> {
         let calls = driver_calls();
-        let contents = metrics::evidence(&self.options.from, &self.options.profile)?;
+        let Options { from, profile, kernel_log, .. } = &self.options;
+        let contents = metrics::evidence(from, profile, kernel_log)?;
         let is_live = self.options.from.contains(&Locator::Live);
         let work = if is_live { self.read_work(&contents) } else { None };
         let now = driver_calls();

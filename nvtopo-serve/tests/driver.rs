@@ -150,6 +150,13 @@ fn traffic_events_and_jobs_of_this_machine_are_told() {
     assert_eq!((count(74, ",link=\"14\""), count(31, "")), (Some(1.0), Some(1.0)), "{text}");
     let last = series(&text, &format!("nvtopo_xid_last_timestamp_seconds{}", labels(31, "")));
     assert!(last.is_some_and(|last| last > 1e9), "{text}");
+    // Checks see the log too: a GPU that fell off the bus fails.
+    let fallen = format!("NVRM: Xid ({}): 79, GPU has fallen off the bus.", gpu_address(&text, 5));
+    file.write_all(line(9, &fallen).as_bytes()).unwrap();
+    program.wait(
+        "/metrics",
+        "nvtopo_check_subjects{check=\"gpu-count\",severity=\"critical\",status=\"fail\"} 1",
+    );
     // Who sees the host's processes is told the jobs.
     if std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
         let struck = "nvtopo_event_job_info{gpu=\"3\",event=\"xid\",code=\"74\",job_kind=\"";

@@ -31,7 +31,8 @@ pub(super) const CHECKS: &[Check] = &[
         evidence: "The speed that the driver reports of each link (nvidia-smi nvlink -s).",
         rule: "Fails where a link is slower than 94 % of the line rate: drivers print 25 or 25.781 GB/s, 50 or 53.125. Warns \
                where links of one GPU differ. Unknown where the speed of an active link, the links or the line rate are not \
-               told. Does not apply where no NVLink is up.",
+               told, and where a link is told to be faster than the line rate by a fifth: no link is. Does not apply where no \
+               NVLink is up.",
         remedy: "Reset the GPU; power-cycle the baseboard; if a link stays slow, have the board serviced.",
         source: "NVML, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON; line rates of NVIDIA's boards",
         run: speed,
@@ -92,6 +93,9 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// The lowest share of the line rate that a sound link may report.
 const LEAST_SPEED: f64 = 0.94;
+
+/// The largest part of the line rate that a link can be told to run at.
+const MOST_SPEED: f64 = 1.2;
 
 /// The reasons why NVLinks of a GPU are not judged.
 const IS_DIVIDED: &str = "it is in MIG mode, in which NVLinks are not used";
@@ -211,6 +215,10 @@ fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                     format!("{links} of {all} NVLinks are up, and the state of {open} is not told{down}");
                 verdicts.fail(name, text);
             }
+            Active::AtLeast(0, _) if gpu.nvlinks.iter().all(|port| port.up.is_none()) => {
+                verdicts
+                    .unknown(name, format!("no source tells which of its {} NVLinks are up", board.links));
+            }
             Active::AtLeast(links, open) => {
                 let all = board.links;
                 let text = format!("{links} of {all} NVLinks are up, and the state of {open} is not told");
@@ -250,6 +258,10 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                     rates.len()
                 );
                 verdicts.fail(gpu.name(), text);
+            }
+            Some(rate) if most.as_gb_per_s() > rate * MOST_SPEED => {
+                let text = format!("a link is told to run at {most}, where the line rate is {rate} GB/s");
+                verdicts.unknown(gpu.name(), text);
             }
             _ if least < most => {
                 verdicts.warn(gpu.name(), format!("link {slowest} runs at {least}, others at {most}"));

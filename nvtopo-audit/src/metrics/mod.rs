@@ -19,6 +19,7 @@ use crate::profile::Profile;
 use crate::report::Report;
 use nvtopo::source::{Contents, Files, Locator};
 use nvtopo::{Result, Topology};
+use std::path::Path;
 
 pub use crate::reading::kernel_log::{DriverEvent, DriverEventKind};
 pub use crate::reading::log_device::KernelLog;
@@ -186,16 +187,19 @@ impl<'a> Metrics<'a> {
 }
 
 /// Reads a node for its metrics, and for an audit with this profile. This machine is read at once, so that metrics and
-/// verdicts are of one moment.
+/// verdicts are of one moment; with it the events of its devices in `kernel_log`, such as `/dev/kmsg`, the version of the fabric
+/// manager, and the priorities with PFC of its NICs.
 ///
 /// Errors are those of [`Topology::open`](nvtopo::Topology::open).
-pub fn evidence(locators: &[Locator], profile: &Profile) -> Result<Contents> {
+pub fn evidence(locators: &[Locator], profile: &Profile, kernel_log: &Path) -> Result<Contents> {
     let look = |topology: &Topology, files: &Files| {
         let evidence = Evidence::of_files(topology, files, profile, &OWN);
         audit::look(&evidence);
         drop(state::nics_of_containers(&evidence));
     };
-    Contents::open_at_once(locators, look, audit::is_evidence)
+    let mut contents = Contents::open_at_once(locators, look, audit::is_evidence)?;
+    audit::add_told_here(locators, &mut contents, kernel_log);
+    Ok(contents)
 }
 
 fn gauge(name: &'static str, help: &'static str, samples: Vec<Sample>) -> Family {

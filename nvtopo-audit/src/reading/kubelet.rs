@@ -51,7 +51,10 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
     let mut is_there = matches!(process, Program::Running(_));
     if let Some(path) = flag(&arguments, "config") {
         let path = path.trim_start_matches('/');
-        if !builder.file(evidence, path) {
+        // Beside a saved list of processes the file may be a saved text.
+        let is_found =
+            builder.file(evidence, path) || !evidence.has_files() && configured(evidence, &mut builder);
+        if !is_found {
             builder.problem.get_or_insert_with(|| format!("{path} is not there"));
         }
     } else if !is_there {
@@ -99,8 +102,9 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
     }
 }
 
-/// Reads saved copies: configurations, answers of `configz`, and the process in a list of `ps`.
-fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
+/// Reads saved configurations and answers of `configz`. Returns false where there are none.
+fn configured(evidence: &Evidence<'_>, builder: &mut Builder) -> bool {
+    let before = builder.sources.len();
     for saved in evidence.texts() {
         // A text about a kubelet that is no configuration, such as a log, tells nothing.
         let mut is_good = |text: &str| builder.effective.merge_file(&saved.name, text).is_ok();
@@ -116,6 +120,12 @@ fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
             builder.sources.push(saved.name.clone());
         }
     }
+    builder.sources.len() > before
+}
+
+/// Reads saved copies: configurations, and the process in a list of `ps`.
+fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
+    configured(evidence, builder);
     for line in lines(evidence) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let at = words.iter().position(|word| word.rsplit('/').next() == Some("kubelet"));

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The most bytes that are read at a time, and of a file at first.
 const MOST: u64 = 16 << 20;
@@ -97,10 +97,16 @@ impl KernelLog {
 
 /// Returns the events of the driver in the kernel's log, as if somebody had saved these lines. `None`: it tells of none, or
 /// cannot be read.
-pub(crate) fn driver_events(path: &str) -> Option<SavedText> {
-    let (lines, _) = KernelLog::new(path.into()).read();
-    let events: Vec<&str> = lines.lines().filter(|line| DriverEvent::parse(line).is_some()).collect();
-    (!events.is_empty()).then(|| SavedText::new(path, events.join("\n")))
+pub(crate) fn driver_events(path: &Path) -> Option<SavedText> {
+    let (lines, _) = KernelLog::new(path.to_owned()).read();
+    // A file may tell of several starts of the machine, and events before the last one are over.
+    let is_start = |line: &str| line.contains("Linux version ");
+    let is_kept = |line: &&str| is_start(line) || DriverEvent::parse(line).is_some();
+    let events: Vec<&str> = lines.lines().filter(is_kept).collect();
+    events
+        .iter()
+        .any(|line| !is_start(line))
+        .then(|| SavedText::new(path.to_string_lossy(), events.join("\n")))
 }
 
 #[cfg(test)]
@@ -138,13 +144,14 @@ mod tests {
     fn events_of_the_driver_are_kept_of_a_log() {
         let path = std::env::temp_dir().join(format!("nvtopo-events-{}", std::process::id()));
         let xid = "4,1127,52001234,-;NVRM: Xid (PCI:0000:3b:00): 79, pid=17, GPU has fallen off the bus.";
-        std::fs::write(&path, format!("6,1,0,-;Linux version 6.8.0\n{xid}\n6,2,9,-;usb 1-1: new device\n"))
-            .unwrap();
-        assert_eq!(driver_events(path.to_str().unwrap()).map(|saved| saved.text).as_deref(), Some(xid));
+        let start = "6,1,0,-;Linux version 6.8.0";
+        std::fs::write(&path, format!("{start}\n{xid}\n6,2,9,-;usb 1-1: new device\n")).unwrap();
+        // A start of the machine ends the events before it.
+        assert_eq!(driver_events(&path).map(|saved| saved.text), Some(format!("{start}\n{xid}")));
         std::fs::write(&path, "6,1,0,-;Linux version 6.8.0\n").unwrap();
-        assert_eq!(driver_events(path.to_str().unwrap()), None);
+        assert_eq!(driver_events(&path), None);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(driver_events(path.to_str().unwrap()), None);
+        assert_eq!(driver_events(&path), None);
     }
 
     #[test]
