@@ -86,8 +86,13 @@ fn switched(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
         count => format!("{count} NVSwitches"),
     };
     let links: Vec<(u16, Option<Rate>)> = group.gpus.iter().map(|gpu| topology.nvlinks_of(*gpu)).collect();
-    let most = links.iter().map(|(count, _)| *count).max().unwrap_or(0);
-    let ports = if most > 0 { format!(" · {most} NVLinks a GPU") } else { String::new() };
+    let counts = || links.iter().map(|(count, _)| *count);
+    let most = counts().max().unwrap_or(0);
+    let ports = match counts().min().unwrap_or(0) {
+        _ if most == 0 => String::new(),
+        least if least < most => format!(" · {least} to {most} NVLinks a GPU"),
+        _ => format!(" · {most} NVLinks a GPU"),
+    };
     let teeth = group.gpus.iter().zip(&links).map(|(gpu, (count, rate))| {
         let down = topology
             .gpus()

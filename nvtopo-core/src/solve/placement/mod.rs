@@ -323,7 +323,7 @@ fn explain(
         let only = chosen.first().map_or_else(String::new, |only| name(*only));
         return match candidates {
             1 => format!("{only} is the only GPU there is to choose."),
-            _ => format!("{only}: none of the {candidates} GPUs to choose from is better."),
+            _ => format!("{only}: no other of the {candidates} GPUs to choose from is better."),
         };
     };
     // The search has computed the rings already, which is expensive on large sets.
