@@ -148,6 +148,32 @@ pub(crate) fn listed(names: &[String], most: usize) -> String {
     format!("{} and {} more", names[..most].join(", "), names.len() - most)
 }
 
+/// Lists names; three or more with numbers in a row are one word: `GPU0-7, mlx5_0, mlx5_2`.
+///
+/// ```
+/// use nvtopo::render::runs;
+///
+/// assert_eq!(runs(&["GPU0", "GPU1", "GPU2", "GPU4", "mlx5_0", "mlx5_1"]), "GPU0-2, GPU4, mlx5_0, mlx5_1");
+/// ```
+pub fn runs(names: &[impl AsRef<str>]) -> String {
+    let divided = |name: &str| {
+        let (prefix, digits) = name.split_at(name.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+        let number: Option<u32> = digits.parse().ok();
+        Some((prefix.to_owned(), number.filter(|number| number.to_string() == digits)?))
+    };
+    let follows = |before: &str, name: &str| match (divided(before), divided(name)) {
+        (Some((of, a)), Some((own, b))) => of == own && a.checked_add(1) == Some(b),
+        _ => false,
+    };
+    let listed = names.chunk_by(|a, b| follows(a.as_ref(), b.as_ref())).map(|run| match run {
+        [first, _, .., last] if let Some((_, end)) = divided(last.as_ref()) => {
+            format!("{}-{end}", first.as_ref())
+        }
+        few => few.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "),
+    });
+    listed.collect::<Vec<_>>().join(", ")
+}
+
 /// Formats a size without rounding, where its number stays short.
 pub fn exact_bytes(bytes: u64) -> String {
     match whole_unit(bytes) {

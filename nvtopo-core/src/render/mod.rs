@@ -5,6 +5,6 @@ pub mod json;
 mod launch;
 mod selection;
 
-pub use crate::units::{count_of, exact_bytes};
+pub use crate::units::{count_of, exact_bytes, runs};
 pub use launch::{LAUNCH_FORMATS, LaunchFormat, LaunchMemory, launch_format};
 pub use selection::{SELECTION_FORMATS, SelectionFormat, selection_format};

@@ -7,7 +7,7 @@ use nvtopo::NodeSet;
 use nvtopo::Topology;
 use nvtopo::diff::{Change, ChangeKind, Diff};
 use nvtopo::printable;
-use nvtopo::render::exact_bytes;
+use nvtopo::render::{exact_bytes, runs};
 use nvtopo::solve::mig::InstancePlacement;
 use nvtopo::solve::{Alternative, Explanation};
 use nvtopo::source::PRESETS;
@@ -193,7 +193,7 @@ pub(super) fn diff(diff: &Diff, style: Style) -> String {
         // Names come from the two inputs.
         let line = change.to_string();
         let rest = line.strip_prefix(&change.part).unwrap_or(&line);
-        let _ = writeln!(out, "{}{}", bold(&printable(&parts.join(", ")), style), printable(rest));
+        let _ = writeln!(out, "{}{}", bold(&printable(&runs(&parts)), style), printable(rest));
     }
     if diff.is_empty() {
         out.push_str("no difference\n");

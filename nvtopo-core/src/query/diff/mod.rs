@@ -10,6 +10,7 @@ mod pairs;
 mod structure;
 
 use crate::model::Topology;
+use crate::units::runs;
 pub use canonical::canonical_structure;
 use facts::{Fact, Nature};
 use std::collections::BTreeMap;
@@ -69,7 +70,7 @@ pub struct Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, fact, .. } = self;
-        let peers = self.peers.join(", ");
+        let peers = runs(&self.peers);
         let values = (self.before.as_deref().unwrap_or_default(), self.after.as_deref().unwrap_or_default());
         match (self.kind, values) {
             (ChangeKind::Gone, ("", _)) => write!(f, "{part} is gone"),
@@ -103,7 +104,7 @@ pub struct NotCompared {
 impl fmt::Display for NotCompared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = if self.known_before { "first" } else { "second" };
-        write!(f, "{} of {}: only the {side} machine tells it", self.fact, self.parts.join(", "))
+        write!(f, "{} of {}: only the {side} machine tells it", self.fact, runs(&self.parts))
     }
 }
 
