@@ -138,7 +138,7 @@ pub extern "C" fn nvtopo_placement_memory(
 ) -> nvtopo_status {
     answer(bytes, "bytes", || {
         let memory = placed(placement, i)?.memory.iter().flatten();
-        Ok(memory.filter(|given| given.node == node).map(|given| given.bytes).sum())
+        Ok(memory.filter(|given| given.node == node).map(|given| given.bytes).fold(0, u64::saturating_add))
     })
 }
 

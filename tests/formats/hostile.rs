@@ -205,7 +205,9 @@ fn a_file_is_not_written_that_grows_with_the_square_of_cpus() {
 /// Inputs that damaged texts have led to.
 #[test]
 fn odd_machines_go_through_everything() {
-    for name in ["nic-twice.xml", "seven-gpus.txt", "gpu-after-last.txt", "nothing-for-nccl.cut"] {
+    let names =
+        ["nic-twice.xml", "seven-gpus.txt", "gpu-after-last.txt", "nothing-for-nccl.cut", "j-mem-max.json"];
+    for name in names {
         let text = std::fs::read(super::data("hostile").join(name)).unwrap();
         assert!(super::through::through(&text, None), "{name} is not read");
     }

@@ -253,7 +253,8 @@ fn huge_pages(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     for node in nodes.iter().filter(|node| near.contains(&node.os_index)) {
         let subject = format!("NUMA node {}", node.os_index);
         let total = |size: u64| {
-            node.huge_pages.iter().filter(|own| own.size == size).map(|own| own.total).sum::<u64>()
+            let pages = node.huge_pages.iter().filter(|own| own.size == size);
+            pages.map(|own| own.total).fold(0, u64::saturating_add)
         };
         let mut is_good = true;
         for need in promised {

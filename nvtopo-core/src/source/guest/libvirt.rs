@@ -59,7 +59,7 @@ pub(in super::super) fn write(guest: &Guest<'_>, options: &WriteOptions) -> Resu
 
 impl Guest<'_> {
     fn domain(&self, xml: &mut Xml, name: &str, (architecture, machine): (&str, &str)) -> io::Result<()> {
-        let memory: u64 = self.cells.iter().map(memory).sum();
+        let memory = self.cells.iter().map(memory).fold(0, u64::saturating_add);
         let memory = if self.cells.is_empty() { ASSUMED_GIB << 30 } else { memory };
         let cpus: u32 = self.cells.iter().map(|cell| cell.count).sum();
         let cpus = if self.cells.is_empty() { ASSUMED_CPUS } else { cpus };

@@ -161,7 +161,7 @@ fn node_lines(
     }
     let of_gpus: BTreeSet<u32> = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
     let hosts = topology.numa_nodes().filter(|node| node.gpu.is_none() && !of_gpus.contains(&node.os_index));
-    let memory: Option<u64> = hosts.map(|node| node.memory).sum();
+    let memory = hosts.map(|node| node.memory).try_fold(0u64, |all, own| Some(all.saturating_add(own?)));
     if let Some(mebibytes) = memory.map(|bytes| bytes >> 20).filter(|memory| *memory > 0) {
         _ = write!(line, " RealMemory={mebibytes}");
         if matches!(topology.origin(), Origin::Preset(_)) {

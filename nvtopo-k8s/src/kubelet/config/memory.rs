@@ -42,7 +42,7 @@ pub(super) fn add(plan: &mut Plan<'_>, reserved: Option<&CpuSet>, span: &Span) -
     };
     let reserved_memory = reserved_memory(plan, &sizes)?;
     manager(plan, &nodes, &reserved_memory, span);
-    amounts(plan, &reserved_memory, sizes.iter().sum(), cpu);
+    amounts(plan, &reserved_memory, total(&sizes), cpu);
     Ok(())
 }
 
@@ -60,8 +60,12 @@ fn cpu_of_system(plan: &Plan<'_>) -> Entry {
     )
 }
 
+fn total(sizes: &[u64]) -> u64 {
+    sizes.iter().copied().fold(0, u64::saturating_add)
+}
+
 fn reserved_memory(plan: &Plan<'_>, sizes: &[u64]) -> Result<Reserved> {
-    let total: u64 = sizes.iter().sum();
+    let total = total(sizes);
     let nodes = sizes.len() as u64;
     let (kube, eviction, system, step) = if total >= LARGE {
         (2 << 10, 1 << 10, (total / MEMORY_PER_SYSTEM).clamp(1 << 10, MOST_SYSTEM), 256)
