@@ -32,6 +32,7 @@ mod pci_kind;
 mod pci_tree;
 mod pipe;
 mod plain;
+mod prefix;
 mod preset;
 mod rdma;
 mod several;
@@ -373,6 +374,9 @@ fn read(bytes: &[u8]) -> Result<Fragment> {
 /// Reads a text; `None` where it is of no known format.
 fn read_known(bytes: &[u8]) -> Option<Result<Fragment>> {
     let input = Input::new(bytes);
+    if let Some(bare) = prefix::bare(input.decoded()) {
+        return read_known(bare.text.as_bytes()).map(|read| read.map_err(|error| bare.placed(error)));
+    }
     let source = recognized(&input)?;
     Some(several::read(&input, source).unwrap_or_else(|| source.read(bytes)))
 }
