@@ -194,15 +194,15 @@ pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProces
 }
 
 /// Adds what only this machine itself tells, where it is among the places: texts that somebody would have to save elsewhere.
+/// They stand before those that somebody saved.
 pub(crate) fn add_told_here(locators: &[Locator], contents: &mut Contents, kernel_log: &Path) {
     if !locators.contains(&Locator::Live) {
         return;
     }
     let Contents { topology, texts, .. } = contents;
     let interfaces = topology.nics().flat_map(|nic| &nic.net_devices).map(String::as_str);
-    texts.extend(log_device::driver_events(kernel_log));
-    texts.extend(fabric_manager::told_here());
-    texts.extend(dcb::pfc(interfaces));
+    let told = [log_device::driver_events(kernel_log), fabric_manager::told_here(), dcb::pfc(interfaces)];
+    texts.splice(0..0, told.into_iter().flatten());
 }
 
 /// Returns whether a saved text that tells no topology is evidence of any check: with it alone, some check says something

@@ -163,7 +163,13 @@ pub struct Waiver {
 
 /// Reads a date, with its place in the file for an error.
 fn last_day<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
-    let last = String::deserialize(from)?;
+    let last = match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => text,
+        toml::Value::Datetime(day) => day.to_string(),
+        other => {
+            return Err(D::Error::custom(format!("a waiver is to expire on {}, {NO_DATE}", other.type_str())));
+        }
+    };
     match date(&last) {
         Some(_) => Ok(Some(last)),
         None => Err(D::Error::custom(format!("a waiver expires on {last:?}, {NO_DATE}"))),

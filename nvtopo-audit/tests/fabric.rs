@@ -89,6 +89,11 @@ fn saved_states_of_the_service_tell_too() {
         ("    PID TTY  TIME CMD\n      2 ?  00:00:00 [kthreadd]\n".to_owned(), Fail),
         ("    PID TTY  TIME CMD\n   99 ?  00:00:00 /usr/bin/nv-fabricmanager -c x\n".to_owned(), Pass),
         ("    PID TTY  TIME CMD\n   99 ?  00:00:00 /usr/bin/vi nv-fabricmanager\n".to_owned(), Unknown),
+        ("    PID TTY  TIME CMD\n   99 ?  00:00:00 watch pgrep -x nv-fabricmanager\n".to_owned(), Unknown),
+        (
+            "  PID                  STARTED COMMAND\n   99 Mon Nov 30 18:09:40 2026  \\_ nv-fabricmanager -c x\n".to_owned(),
+            Pass,
+        ),
     ] {
         assert_eq!(only_status(&machine.report_beside(&[("out.txt", &text)], ""), check), expected, "{text}");
     }
@@ -109,6 +114,7 @@ fn the_fabric_manager_is_of_the_drivers_version() {
             Pass,
         ),
         ("ii  nvidia-fabricmanager-570   570.124.06-0ubuntu0.22.04.1  amd64  Fabric Manager\n", Pass),
+        ("hi  nvidia-fabricmanager-570   570.124.06-0ubuntu0.22.04.1  amd64  Fabric Manager\n", Pass),
         ("ii  nvidia-fabricmanager-dev-570   570.133.20-1  amd64  headers\n", Unknown),
         ("nvidia-fabric-manager-570.133.20-1.x86_64\n", Fail),
         ("Fabric Manager version is :\n", Unknown),

@@ -40,6 +40,10 @@ fn events_of_gpus_count() {
     let text = "the kernel's log tells of Xid 79: it has fallen off the bus; the machine has to be restarted";
     assert_eq!((status(&found, check, "GPU1"), status(&found, check, "node")), (Fail, Pass));
     assert_eq!(finding(&found, check, "GPU1").text, text);
+    // The words of a user are no start of the machine, those of the kernel are.
+    let words = |tag: &str| format!("{off}Aug 30 12:00:00 n1 {tag}: Linux version 6.8.0-31-generic (b@h)\n");
+    assert_eq!(status(&report(&words("alice[4242]")), check, "GPU1"), Fail);
+    assert_eq!(only_status(&report(&words("kernel")), check), Pass);
     for (rest, expected) in [
         ("48, pid=1, name=x, An uncorrectable double bit error (DBE) has been detected on GPU", Fail),
         ("95, pid=1, name=x, Uncontained: LTC TAG (0x2,0x0)", Fail),

@@ -88,6 +88,16 @@ fn a_saved_list_of_processes_goes_over_a_saved_configuration() {
     assert_eq!(only_status(&report, "cpu-manager-static"), Pass);
     let text = "its settings are from kubelet.yaml, then flags of the process";
     assert_eq!(finding(&report, "kubelet-config-source", "node").text, text);
+    // A program that only names the kubelet is none.
+    let log = processes.replace("  812", "  811 journalctl -fu kubelet\n  812");
+    assert_eq!(
+        only_status(&of_texts(&[texts[0], ("ps.txt", &log), texts[2]], ""), "cpu-manager-static"),
+        Pass
+    );
+    // Files that go over the configuration are not there, unless the kubelet itself tells its settings.
+    let over = processes.replace("--reserved", "--config-dir=/etc/kubelet.d --reserved");
+    let open = of_texts(&[texts[0], ("ps.txt", &over), texts[2]], "");
+    assert_eq!(only_status(&open, "cpu-manager-static"), Unknown);
     // Without the file that it names, all of it is unknown.
     assert_eq!(only_status(&of_texts(&texts[..2], ""), "cpu-manager-static"), Unknown);
 }

@@ -109,6 +109,12 @@ fn a_bad_profile_is_told_with_its_line() {
         let message = error(&date.replace("next week", day));
         assert!(message.contains(&format!("{day:?}, which is no date")), "{message}");
     }
+    let bare = date.replace("\"next week\"", "2028-02-29");
+    assert_eq!(
+        Profile::parse("fleet.toml", &bare).unwrap().waivers[0].expires.as_deref(),
+        Some("2028-02-29")
+    );
+    assert!(error(&date.replace("\"next week\"", "7")).contains("is to expire on integer, which is no date"));
     let good = date.replace("next week", "2028-02-29");
     let read = Profile::parse("fleet.toml", &good).unwrap();
     assert_eq!(read.waivers, [Waiver::new("nvlink", "r").with_expiry("2028-02-29").unwrap()]);

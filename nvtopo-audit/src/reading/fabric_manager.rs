@@ -29,7 +29,8 @@ pub(crate) fn version(evidence: &Evidence<'_>) -> Option<String> {
             // A log has a line for each start: the last counts.
             told = line.get(at..).and_then(version).or(told);
         } else if told.is_none() {
-            let line = lower.strip_prefix("ii ").unwrap_or(&lower).trim_start();
+            let line = ["ii ", "hi "].into_iter().find_map(|state| lower.strip_prefix(state));
+            let line = line.unwrap_or(&lower).trim_start();
             let rest = PACKAGES.into_iter().find_map(|name| line.strip_prefix(name));
             told = rest.filter(|rest| !rest.contains("-dev")).and_then(version);
         }

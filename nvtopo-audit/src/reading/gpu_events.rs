@@ -2,7 +2,7 @@
 //!
 //! Source: NVIDIA, "Analyzing Xid Errors with the Xid Catalog", immediate actions and linkage to Xid 154.
 
-use super::kernel_log::{DriverEvent, DriverEventKind};
+use super::kernel_log::{DriverEvent, DriverEventKind, is_start};
 use crate::evidence::Evidence;
 use nvtopo::PciAddress;
 use std::collections::BTreeMap;
@@ -70,8 +70,7 @@ fn add(all: &mut BTreeMap<PciAddress, GpuEvent>, device: PciAddress, event: GpuE
 }
 
 fn take(line: &str, all: &mut BTreeMap<PciAddress, GpuEvent>) {
-    // The first line of the kernel.
-    if line.contains("Linux version ") {
+    if is_start(line) {
         all.clear();
     }
     let Some(event) = DriverEvent::parse(line).filter(|event| event.kind == DriverEventKind::Xid) else {

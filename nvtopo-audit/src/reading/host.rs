@@ -1,5 +1,6 @@
 //! The kernel, its modules and the driver, from files, else from saved outputs of `uname -a`, `lsmod` and the kernel log.
 
+use super::kernel_log::is_start;
 use crate::evidence::Evidence;
 use nvtopo::model::Stated;
 
@@ -20,7 +21,7 @@ pub(crate) fn kernel_release(evidence: &Evidence<'_>) -> Option<String> {
     // `Linux HOST 5.15.0-1050-nvidia #50-Ubuntu SMP …`, and the first line of a kernel log.
     let saved = || {
         lines(evidence).find_map(|line| {
-            if let Some((_, rest)) = line.split_once("Linux version ") {
+            if let Some((_, rest)) = line.split_once("Linux version ").filter(|_| is_start(line)) {
                 rest.split_whitespace().next().map(str::to_owned)
             } else {
                 let mut words = line.strip_prefix("Linux ")?.split_whitespace().skip(1);

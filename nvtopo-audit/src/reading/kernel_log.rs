@@ -116,6 +116,11 @@ pub(crate) fn is_of_kernel(before: &str) -> bool {
     })
 }
 
+/// Returns whether a line is the first of the kernel after a start of the machine.
+pub(crate) fn is_start(line: &str) -> bool {
+    line.split_once("Linux version ").is_some_and(|(before, _)| is_of_kernel(before))
+}
+
 /// The greatest number of a link or port.
 const MOST_LINK: u32 = 63;
 

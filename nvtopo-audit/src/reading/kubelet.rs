@@ -55,7 +55,10 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
         let is_found =
             builder.file(evidence, path) || !evidence.has_files() && configured(evidence, &mut builder);
         if !is_found {
-            builder.problem.get_or_insert_with(|| format!("{path} is not there"));
+            builder.problem.get_or_insert_with(|| match evidence.has_files() {
+                true => format!("{path} is not there"),
+                false => format!("no saved text is {path}, or it cannot be read"),
+            });
         }
     } else if !is_there {
         _ = FILES.iter().any(|path| builder.file(evidence, path));
@@ -65,6 +68,12 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
         None if is_there => Vec::new(),
         None => FOLDERS.to_vec(),
     };
+    let asked = || evidence.texts().any(|saved| saved.text.contains("\"kubeletconfig\""));
+    if let (true, false, [folder]) = (is_there, evidence.has_files(), &folders[..])
+        && !asked()
+    {
+        builder.problem.get_or_insert_with(|| format!("the files of {folder} go over it, and are not saved"));
+    }
     for folder in folders {
         for name in evidence.names(folder).iter().filter(|name| name.split('.').next_back() == Some("conf")) {
             builder.file(evidence, &format!("{folder}/{name}"));

@@ -1,6 +1,6 @@
 //! The kernel's log: `/dev/kmsg`, or a file that a syslog daemon writes. What is new is read at each reading of the node.
 
-use super::kernel_log::DriverEvent;
+use super::kernel_log::{DriverEvent, is_start};
 use nvtopo::source::SavedText;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -100,7 +100,6 @@ impl KernelLog {
 pub(crate) fn driver_events(path: &Path) -> Option<SavedText> {
     let (lines, _) = KernelLog::new(path.to_owned()).read();
     // A file may tell of several starts of the machine, and events before the last one are over.
-    let is_start = |line: &str| line.contains("Linux version ");
     let is_kept = |line: &&str| is_start(line) || DriverEvent::parse(line).is_some();
     let events: Vec<&str> = lines.lines().filter(is_kept).collect();
     events

@@ -38,37 +38,42 @@ pub(crate) fn find(evidence: &Evidence<'_>, name: &str) -> Program {
 fn saved(evidence: &Evidence<'_>, name: &str) -> Program {
     let mut found = Program::Unknown;
     for words in evidence.readings.listed_processes.get_or_init(|| listed(evidence)) {
-        let is_own = |word: &String| word.rsplit('/').next() == Some(name);
-        // The program stands behind numbers and times; a word of arguments is no program.
-        if let Some(at) = words.iter().position(is_own).filter(|at| is_first(words, *at)) {
-            return Program::Running(words[at..].to_vec());
+        let first = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or_default());
+        if first == name {
+            return Program::Running(words.clone());
         }
-        if words.iter().any(|word| word == "[kthreadd]") {
+        if first == "[kthreadd]" {
             found = Program::Absent;
         }
     }
     found
 }
 
-/// Returns the words of each line of the lists that `ps` printed. They are read once.
+/// Returns the words of each command in the lists that `ps` printed: the program, then its arguments. They are read once.
 fn listed(evidence: &Evidence<'_>) -> Vec<Vec<String>> {
-    let (mut found, mut in_list) = (Vec::new(), false);
+    let mut found = Vec::new();
+    // The number of words before the command.
+    let mut before = None;
     for line in lines(evidence) {
-        if line.contains("PID") && (line.contains("CMD") || line.contains("COMMAND")) {
-            in_list = true;
-        } else if in_list {
-            in_list = line.split_whitespace().take(2).any(|word| word.parse::<u32>().is_ok());
-            if in_list {
-                found.push(line.split_whitespace().map(str::to_owned).collect());
+        let mut words = line.split_whitespace();
+        let is_heading = |word: &str| matches!(word, "CMD" | "COMMAND");
+        if line.contains("PID")
+            && let Some(at) = words.clone().position(is_heading)
+        {
+            // `lstart` has five words below its one: `Mon Nov 30 18:09:40 2026`.
+            let is_long = words.any(|word| word == "STARTED");
+            before = Some(if is_long { at + 4 } else { at });
+        } else if let Some(at) = before {
+            if !words.clone().take(2).any(|word| word.parse::<u32>().is_ok()) {
+                before = None;
+                continue;
             }
+            // A tree has marks before the program.
+            let command = words.skip(at).skip_while(|word| matches!(*word, "\\_" | "|"));
+            found.push(command.map(str::to_owned).collect());
         }
     }
     found
-}
-
-/// Returns whether a word of a line of `ps` is the program: no path or option stands before it.
-fn is_first(words: &[String], at: usize) -> bool {
-    !words[..at].iter().any(|word| word.starts_with('/') || word.starts_with("--"))
 }
 
 /// The state of a service, from saved outputs of `systemctl show` or `status`, such as `active`. `None`: not told.
