@@ -362,3 +362,23 @@ fn answers_about_machines_made_by_chance_are_honest() {
         }
     }
 }
+
+#[test]
+fn the_reason_says_that_gpus_without_faults_are_taken_first() {
+    let mut fragment = Fragment::new(Provenance::Nvml);
+    let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
+    for (index, (model, links)) in
+        [("A100", 12), ("H100", 17), ("H100", 18), ("H100", 17)].into_iter().enumerate()
+    {
+        let mut gpu = Gpu::new(index as u32);
+        gpu.model = Some(model.to_owned());
+        let gpu = fragment.add(NodeId::MACHINE, gpu);
+        fragment.link(gpu, switch, rates::nvlink(4, links));
+    }
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    // Of one model are GPU1 to GPU3, of which two lack a link.
+    let why = Request::gpus(3).solve(&topology).unwrap().why().to_owned();
+    assert!(why.ends_with("are better by model-span with as few faulty ones."), "{why}");
+    let why = Request::gpus(2).solve(&topology).unwrap().why().to_owned();
+    assert!(!why.contains("faulty"), "{why}");
+}

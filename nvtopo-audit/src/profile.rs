@@ -167,7 +167,10 @@ fn last_day<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<St
         toml::Value::String(text) => text,
         toml::Value::Datetime(day) => day.to_string(),
         other => {
-            return Err(D::Error::custom(format!("a waiver is to expire on {}, {NO_DATE}", other.type_str())));
+            return Err(D::Error::custom(format!(
+                "a waiver is to expire on {}, {NO_DATE}",
+                other.type_str()
+            )));
         }
     };
     match date(&last) {

@@ -46,7 +46,8 @@ pub struct Loss {
     pub objective: &'static str,
     /// The value of the alternative. `None`: a fact that it rests on is unknown.
     pub own: Option<Quantity>,
-    /// The value of the chosen set. Equal to `own` if only the closeness of the paths differs.
+    /// The value of the chosen set. Equal to `own` if only the closeness of the paths differs, or the number of
+    /// GPUs of which the fact is unknown.
     pub chosen: Option<Quantity>,
     /// The unit of both.
     pub unit: &'static str,
@@ -57,7 +58,11 @@ impl fmt::Display for Loss {
         write!(f, "{}: ", self.objective)?;
         write_known(f, self.own)?;
         if self.own == self.chosen {
-            return f.write_str(" as well, but over farther paths");
+            return f.write_str(match self.objective {
+                "numa-span" => " as well, but with more GPUs beside which no CPUs are known",
+                "model-span" => " as well, but with more GPUs of unknown models",
+                _ => " as well, but over farther paths",
+            });
         }
         f.write_str(" instead of ")?;
         write_known(f, self.chosen)

@@ -250,7 +250,7 @@ pub(super) fn complete(
     topology: &Topology,
     local: &Local,
     chosen: &[usize],
-    candidates: usize,
+    candidates: &[usize],
     solution: &Solution,
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
@@ -313,12 +313,17 @@ fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
 fn explain(
     topology: &Topology,
     chosen: &[usize],
-    candidates: usize,
+    candidates: &[usize],
     (first, value): (&str, Weight),
     proof: Proof,
 ) -> String {
     let name = |position: usize| topology.device_name(position);
     let count = chosen.len();
+    // Those without faults are taken first, so other sets with as many faulty GPUs are ruled out, and no more.
+    let is_sound = |gpu: &&usize| topology.gpu_faults(**gpu).is_empty();
+    let is_short = (1..count).contains(&candidates.iter().filter(is_sound).count());
+    let faults = if is_short { " with as few faulty ones" } else { "" };
+    let candidates = candidates.len();
     let Some((a, b, pair)) = worst_pair(topology, chosen) else {
         let only = chosen.first().map_or_else(String::new, |only| name(*only));
         return match candidates {
@@ -341,12 +346,16 @@ fn explain(
             format!("{has}; the search was stopped before it could rule out a better set.")
         }
         (_, "min-pair") => {
-            format!("{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair.")
+            format!(
+                "{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair{faults}."
+            )
         }
         (_, "ring") if count > 2 => {
-            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more.")
+            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more{faults}.")
         }
-        _ => format!("{has}; no {count} of the {candidates} GPUs to choose from are better by {first}."),
+        _ => format!(
+            "{has}; no {count} of the {candidates} GPUs to choose from are better by {first}{faults}."
+        ),
     }
 }
 

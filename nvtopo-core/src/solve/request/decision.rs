@@ -199,7 +199,7 @@ impl Decision {
         let (free, _, _) = self.problem.choice();
         let (objectives, (gpus, solution)) = (&self.problem.criteria().objectives, &self.found);
         let solution = &*as_measured(topology, gpus, objectives, solution, self.nic_room());
-        let mut placement = complete(topology, local, gpus, free.len(), solution, objectives, service.limits);
+        let mut placement = complete(topology, local, gpus, &free, solution, objectives, service.limits);
         placement.remark(self.problem.remarks().iter().cloned());
         placement.remark(one_way(topology, &free).filter(|_| gpus.len() > 1));
         let service = Service { supply: self.supply.as_ref(), ..service };
