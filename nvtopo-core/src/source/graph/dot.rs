@@ -151,7 +151,12 @@ impl Drawing<'_> {
             };
             let words = text(&words(link));
             let is_of_switch = self.is_switch(a) || self.is_switch(b);
-            let label = if is_of_switch { "tooltip" } else { "label" };
+            let label = match link.kind {
+                _ if is_of_switch => "tooltip",
+                // Graphviz 2.43 fails to place the label of an edge that constrains nothing.
+                LinkKind::Smp => "xlabel",
+                _ => "label",
+            };
             _ = writeln!(
                 self.out,
                 "  n{} -- n{} [{label}={words}, class={}, penwidth={pen:.1}{more}];",
