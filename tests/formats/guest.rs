@@ -240,6 +240,38 @@ fn cells_have_the_cpus_of_the_nodes_of_devices() {
     assert_eq!(inside.cpus().len(), expected.len());
 }
 
+/// Without these elements, libvirt's QEMU driver refuses the domain: "more than 255 vCPUs require extended interrupt mode
+/// enabled on the iommu device".
+#[test]
+fn many_cpus_get_an_iommu_for_their_interrupts() {
+    let host = preset("dgx-h100");
+    let has = |text: &str| {
+        let document = roxmltree::Document::parse(text).unwrap();
+        let found = |name: &'static str| document.descendants().find(|node| node.has_tag_name(name));
+        let driver = found("iommu").map(|iommu| iommu.first_element_child().unwrap());
+        let eim = driver.map(|driver| {
+            let all = ["intremap", "caching_mode", "eim"];
+            all.into_iter().all(|name| driver.attribute(name) == Some("on"))
+        });
+        let ioapic = found("ioapic").and_then(|ioapic| ioapic.attribute("driver")).map(str::to_owned);
+        (found("vcpu").unwrap().text().unwrap().parse::<u32>().unwrap(), ioapic, eim)
+    };
+    assert_eq!(has(&write(&host, "libvirt-xml", &["GPU0"]).unwrap().text), (112, None, None));
+    let wide = |cpus: u32, model: &str| {
+        let text = format!(
+            "Model name: {model}\nCPU(s): {cpus}\nOn-line CPU(s) list: 0-{last}\nThread(s) per core: 1\nCore(s) per socket: {cpus}\n\
+             Socket(s): 1\nNUMA node(s): 1\nNUMA node0 CPU(s): 0-{last}\n\
+             \n\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-{last}\t0\n",
+            last = cpus - 1
+        );
+        has(&Topology::parse("host.txt", text.as_bytes()).unwrap().write("libvirt-xml").unwrap().text)
+    };
+    assert_eq!(wide(255, "AMD EPYC 9965 192-Core Processor"), (255, None, None));
+    let with = Some("qemu".to_owned());
+    assert_eq!(wide(256, "AMD EPYC 9965 192-Core Processor"), (256, with, Some(true)));
+    assert_eq!(wide(256, "Neoverse-V2"), (256, None, None));
+}
+
 #[test]
 fn wrong_lists_of_devices_are_refused() {
     let dgx = preset("dgx-a100");

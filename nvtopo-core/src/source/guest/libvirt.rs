@@ -20,6 +20,12 @@ use std::io;
 type Xml = Writer<Vec<u8>>;
 type Attributes<'a> = [(&'a str, &'a str)];
 
+/// The architecture and machine of libvirt for x86.
+const X86: (&str, &str) = ("x86_64", "q35");
+
+/// The most CPUs whose interrupts need no IOMMU on x86: an xAPIC has a number of 8 bits, and one of them means all.
+const MOST_XAPIC_CPUS: u32 = 255;
+
 /// Writes the layout.
 pub(in super::super) fn write(guest: &Guest<'_>, options: &WriteOptions) -> Result<Written> {
     let name = options.node.as_deref().unwrap_or("guest");
@@ -72,13 +78,28 @@ impl Guest<'_> {
                 text(xml, "type", &[("arch", architecture), ("machine", machine)], "hvm")
             })?;
             // ACPI tells the guest the NUMA nodes, also those of expander buses.
-            inside(xml, "features", &[], |xml| empty(xml, "acpi", &[]))?;
+            inside(xml, "features", &[], |xml| {
+                empty(xml, "acpi", &[])?;
+                if has_wide_ids {
+                    empty(xml, "apic", &[])?;
+                    empty(xml, "ioapic", &[("driver", "qemu")])?;
+                }
+                Ok(())
+            })?;
+        // Interrupts reach APICs of higher numbers only through an IOMMU that remaps them, which the kernel's I/O APIC cannot.
+        let has_wide_ids = architecture == X86.0 && cpus > MOST_XAPIC_CPUS;
             self.cpu(xml)?;
             inside(xml, "devices", &[], |xml| {
                 for (index, controller) in self.layout.controllers.iter().enumerate() {
                     self.controller(xml, index, controller)?;
                 }
-                self.layout.passed.iter().try_for_each(|passed| self.device(xml, passed))
+                self.layout.passed.iter().try_for_each(|passed| self.device(xml, passed))?;
+                if !has_wide_ids {
+                    return Ok(());
+                }
+                // VFIO needs the caching mode.
+                let all = [("intremap", "on"), ("caching_mode", "on"), ("eim", "on")];
+                inside(xml, "iommu", &[("model", "intel")], |xml| empty(xml, "driver", &all))
             })
         })
     }
