@@ -273,6 +273,40 @@ fn many_cpus_get_an_iommu_for_their_interrupts() {
 }
 
 #[test]
+fn a_guest_has_the_instruction_set_of_its_host() {
+    let matrix = "\n\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-3\t0\n";
+    let lscpu = |architecture: &str, model: &str| {
+        let text = format!(
+            "{architecture}CPU(s): 4\nOn-line CPU(s) list: 0-3\nModel name: {model}\nNUMA node0 CPU(s): 0-3\n{matrix}"
+        );
+        Topology::parse("host.txt", text.as_bytes()).unwrap()
+    };
+    let arm = lscpu("Architecture: aarch64\n", "Kunpeng-920");
+    let x86 = lscpu("Architecture: x86_64\n", "Hygon C86 7285 32-core Processor");
+    let unknown = lscpu("", "Kunpeng-920");
+    let recorded = std::fs::read(super::data("hwloc-xml/llnl-arm64-ulna-hwloc1.xml")).unwrap();
+    let recorded = Topology::parse("ulna.xml", &recorded).unwrap();
+    let back = Topology::parse("back.xml", recorded.write("hwloc-xml").unwrap().text.as_bytes()).unwrap();
+    for (host, own, assumed) in [
+        (&arm, "arch=\"aarch64\" machine=\"virt\"", false),
+        (&recorded, "arch=\"aarch64\" machine=\"virt\"", false),
+        (&back, "arch=\"aarch64\" machine=\"virt\"", false),
+        (&x86, "arch=\"x86_64\" machine=\"q35\"", false),
+        (&unknown, "arch=\"x86_64\" machine=\"q35\"", true),
+    ] {
+        let written = write(host, "libvirt-xml", &[]).unwrap();
+        assert!(written.text.contains(own), "{}", written.text);
+        let says = |note: &nvtopo::model::Note| note.text.contains("x86_64 is assumed");
+        assert_eq!(written.notes.iter().any(says), assumed, "{:?}", written.notes);
+    }
+    let text = lscpu("Architecture: riscv64\n", "X").write("libvirt-xml").unwrap_err().to_string();
+    assert!(text.contains("riscv64"), "{text}");
+    // NCCL refuses x86 without a vendor, and asks the machine for all that is left out.
+    assert!(arm.write("nccl-xml").unwrap().text.contains("arch=\"arm64\""));
+    assert!(!x86.write("nccl-xml").unwrap().text.contains("arch="));
+}
+
+#[test]
 fn wrong_lists_of_devices_are_refused() {
     let dgx = preset("dgx-a100");
     for (devices, said) in [

@@ -4,14 +4,33 @@ use crate::model::{CpuMake, NodeKind, Topology};
 
 /// Returns the make of a machine's CPUs: as a source states it, else by the name of their model.
 pub(super) fn of(topology: &Topology) -> Option<CpuMake> {
-    let machine = topology.machine();
-    let known = Some(&*machine.cpu).filter(|make| !make.is_unknown()).cloned();
-    known.or_else(|| {
+    let stated = &*topology.machine().cpu;
+    let by_name = || {
         let mut packages = topology.nodes().filter_map(|(_, node)| match &node.kind {
             NodeKind::Package(package) => package.model.as_deref(),
             _ => None,
         });
         packages.find_map(cpu)
+    };
+    let CpuMake { architecture, vendor: None, family: None, model: None } = stated else {
+        return Some(stated.clone());
+    };
+    // Tools that tell the instruction set alone tell the model's name besides.
+    let named = by_name().filter(|make| architecture.is_none() || make.architecture == *architecture);
+    named.or_else(|| Some(stated.clone()).filter(|make| !make.is_unknown()))
+}
+
+/// Returns an instruction set as NCCL spells it, by the kernel's name (`uname -m`). `None`: the word is no such name.
+pub(super) fn architecture(name: &str) -> Option<String> {
+    let is_name = name.len() <= 32 && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_name = is_name && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name.then(|| {
+        match name {
+            "aarch64" => "arm64",
+            "ppc64le" => "ppc64",
+            name => name,
+        }
+        .to_owned()
     })
 }
 

@@ -41,13 +41,23 @@ pub(in super::super) fn write(guest: &Guest<'_>, options: &WriteOptions) -> Resu
                 "virtual machines on POWER have no PCIe expander buses, so there is no layout for them";
             return Err(Error::request(text));
         }
-        _ => ("x86_64", "q35"),
+        None | Some("x86_64" | "i386" | "i486" | "i586" | "i686") => X86,
+        Some(other) => {
+            let text = format!(
+                "libvirt has no PCIe expander buses for the host's {other}, so there is no layout for its virtual machines"
+            );
+            return Err(Error::request(text));
+        }
     };
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     guest
         .domain(&mut xml, name, kind)
         .map_err(|error| Error::input(format!("the domain cannot be written: {error}")))?;
     let mut written = Written::new(String::from_utf8_lossy(&xml.into_inner()).into_owned() + "\n");
+    if architecture.is_none() {
+        let text = "the instruction set of the host's CPUs is unknown: x86_64 is assumed";
+        written.note(Note::new(NoteCode::Inferred, text));
+    }
     let unknown = guest.layout.passed.iter().map(|passed| passed.function[0]);
     let unknown: Vec<String> = unknown
         .filter(|id| address(guest.host, *id).is_none())
@@ -69,6 +79,8 @@ impl Guest<'_> {
         let memory = if self.cells.is_empty() { ASSUMED_GIB << 30 } else { memory };
         let cpus: u32 = self.cells.iter().map(|cell| cell.count).sum();
         let cpus = if self.cells.is_empty() { ASSUMED_CPUS } else { cpus };
+        // Interrupts reach APICs of higher numbers only through an IOMMU that remaps them, which the kernel's I/O APIC cannot.
+        let has_wide_ids = architecture == X86.0 && cpus > MOST_XAPIC_CPUS;
         inside(xml, "domain", &[("type", "kvm")], |xml| {
             text(xml, "name", &[], name)?;
             text(xml, "memory", &[("unit", "KiB")], &kib(memory))?;
@@ -86,8 +98,6 @@ impl Guest<'_> {
                 }
                 Ok(())
             })?;
-        // Interrupts reach APICs of higher numbers only through an IOMMU that remaps them, which the kernel's I/O APIC cannot.
-        let has_wide_ids = architecture == X86.0 && cpus > MOST_XAPIC_CPUS;
             self.cpu(xml)?;
             inside(xml, "devices", &[], |xml| {
                 for (index, controller) in self.layout.controllers.iter().enumerate() {

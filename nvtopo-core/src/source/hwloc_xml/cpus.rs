@@ -1,10 +1,10 @@
 //! Nodes of the machine as a whole, its packages, caches, cores and PUs, from hwloc's objects.
 
-use super::super::common;
+use super::super::{common, make};
 use super::element::Element;
 use super::objects::{Objects, Version};
 use super::set::Bitmap;
-use super::{CLASS, OFFLINE};
+use super::{ARCHITECTURE, CLASS, OFFLINE};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{self, CoreClass, Fragment, NodeId, NodeKind, NoteKind};
@@ -50,6 +50,7 @@ pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &m
     let limited = allowed.as_ref().is_some_and(|allowed| *allowed != objects.online);
 
     let machine = fragment.machine();
+    machine.cpu.architecture = root.info(ARCHITECTURE).and_then(make::architecture);
     machine.product = name.or_else(|| root.info("PlatformModel").and_then(common::product_name));
     machine.allowed_cpus = allowed.filter(|set| !set.is_empty() && *set != objects.online);
     machine.allowed_nodes = nodes.filter(|set| !set.is_empty() && set != objects.numbers());

@@ -43,6 +43,9 @@ const MADE_UP_ADDRESS: &str = "pci_busid";
 const MADE_UP_BUSES: &str = "bridge_pci";
 const MADE_UP_CLASS: &str = "class";
 
+/// The info of the machine with the kernel's name of its instruction set, such as `aarch64`.
+const ARCHITECTURE: &str = "Architecture";
+
 /// The info of a GPU that is not NVIDIA's with its number, which nvtopo writes: of other files such GPUs are left out.
 const GPU: &str = "NvtopoGPU";
 

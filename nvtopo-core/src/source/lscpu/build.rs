@@ -39,6 +39,7 @@ pub(super) fn fragment(mut cpus: Cpus, facts: &Facts) -> Fragment {
     }
     let machine = fragment.machine();
     machine.offline_cpus = cpus.offline.union(&facts.offline).difference(&cpus.online);
+    machine.cpu.architecture.clone_from(&facts.architecture);
     if let Some(hypervisor) = &facts.hypervisor {
         machine.hypervisor = Stated::Known(hypervisor.clone());
     }

@@ -4,6 +4,7 @@
 //! kernel numbers them socket by socket; where threads of a core have numbers far apart, the lists of nodes have gaps.
 //! Both are taken for sockets and cores with a note; what the lists do not show stays unknown.
 
+use super::super::make;
 use super::super::plain::{is_ellipsis, number, plain};
 use super::super::text::Line;
 use super::build::{CoreOf, Cpus, cache};
@@ -18,6 +19,7 @@ use std::str::FromStr;
 pub(super) struct Facts {
     pub(super) model: Option<String>,
     pub(super) hypervisor: Option<String>,
+    pub(super) architecture: Option<String>,
     pub(super) online: Option<CpuSet>,
     pub(super) offline: CpuSet,
     pub(super) count: Option<usize>,
@@ -126,6 +128,7 @@ impl Summary {
             "Model name" if value != "-" => {
                 facts.model.get_or_insert_with(|| value.to_owned());
             }
+            "Architecture" => facts.architecture = make::architecture(value),
             "Hypervisor vendor" => facts.hypervisor = Some(value.to_owned()),
             _ => {
                 // Newer versions list them under a heading: `L1d: 3 MiB (64 instances)`.

@@ -221,7 +221,13 @@ impl<'t> Writer<'t> {
     /// Sets the make of the CPUs, after their devices.
     fn make(&mut self, cpu: &mut Xml) {
         let is_nccl = self.topology.node(NodeId::MACHINE).provenance == Provenance::Nccl;
-        let make = match make::of(self.topology) {
+        // NCCL reads three instruction sets, and asks for the vendor of x86 only where a GPU of the job is.
+        let is_enough = |make: &CpuMake| match make.architecture.as_deref() {
+            Some("arm64" | "ppc64") => true,
+            Some("x86_64") => make.vendor.is_some(),
+            _ => false,
+        };
+        let make = match make::of(self.topology).filter(|make| is_nccl || is_enough(make)) {
             Some(make) => make,
             None if is_nccl => return,
             None if !has_net(cpu) => {

@@ -173,6 +173,9 @@ impl Out {
             Kind::Machine => {
                 let product = topology.machine().product.as_deref();
                 product.map_or(Ok(()), |product| self.info("DMIProductName", product))?;
+                if let Some(architecture) = topology.machine().cpu.architecture.as_deref() {
+                    self.info(super::ARCHITECTURE, kernel_name(architecture))?;
+                }
                 let offline = &topology.machine().offline_cpus;
                 if !offline.is_empty() {
                     self.info(super::OFFLINE, &offline.to_string())?;
@@ -394,5 +397,14 @@ pub(in super::super) fn cache_name(level: u8, instructions: bool) -> &'static st
         (3, true) => "L3iCache",
         (4, _) => "L4Cache",
         _ => "L5Cache",
+    }
+}
+
+/// Returns the kernel's name of an instruction set.
+fn kernel_name(architecture: &str) -> &str {
+    match architecture {
+        "arm64" => "aarch64",
+        "ppc64" => "ppc64le",
+        name => name,
     }
 }
