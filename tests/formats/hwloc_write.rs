@@ -361,6 +361,20 @@ fn texts_of_nvidia_smi_keep_their_pairs() {
 }
 
 #[test]
+fn adapters_without_a_name_are_read_back() {
+    let text = std::fs::read_to_string(super::data("nccl-xml/aws-p4d-24xl.xml")).unwrap();
+    let cloud = read(&text);
+    let written = cloud.write("hwloc-xml").unwrap().text;
+    let again = read(&written);
+    let names = |topology: &Topology| topology.nics().map(|nic| nic.name.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(names(&cloud).len(), 4);
+    assert_eq!(names(&again), names(&cloud));
+    // Other programs write virtual functions so, which are no adapters to choose.
+    let other = written.replace("<info name=\"NvtopoNIC\" value=\"unnamed\"/>", "");
+    assert_eq!(read(&other).nics().len(), 0);
+}
+
+#[test]
 fn sets_and_numbers_are_as_hwloc_demands() {
     let text = Topology::preset("dgx-1-v100").unwrap().write("hwloc-xml").unwrap().text;
     let document = roxmltree::Document::parse_with_options(

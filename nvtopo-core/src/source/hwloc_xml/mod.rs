@@ -49,6 +49,13 @@ const ARCHITECTURE: &str = "Architecture";
 /// The info of a GPU that is not NVIDIA's with its number, which nvtopo writes: of other files such GPUs are left out.
 const GPU: &str = "NvtopoGPU";
 
+/// The info of a network adapter for which the source had no name, which nvtopo writes: of other files such adapters are left
+/// out, as most are virtual functions.
+const NIC: &str = "NvtopoNIC";
+
+/// The value of [`NIC`].
+const UNNAMED: &str = "unnamed";
+
 /// The info of the machine that says, by the value `unknown`, that NVLinks may be missing in the file, which nvtopo writes.
 const NVLINKS: &str = "NvtopoNVLinks";
 

@@ -8,7 +8,7 @@ use super::super::pci_tree::Port;
 use super::element::Element;
 use super::numa::{Near, Nodes};
 use super::objects::{Objects, Version};
-use super::{GPU, MADE_UP_ADDRESS, MADE_UP_BUSES, MADE_UP_CLASS, PORT, UPSTREAM};
+use super::{GPU, MADE_UP_ADDRESS, MADE_UP_BUSES, MADE_UP_CLASS, NIC, PORT, UPSTREAM};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Link, MAX_DEVICES, PciFacts};
@@ -27,6 +27,8 @@ pub(super) struct Device<'a> {
     pub(super) bridge: Option<usize>,
     pub(super) names: Vec<OsDevice<'a>>,
     pub(super) gp: Option<u64>,
+    /// True for a network adapter that nvtopo wrote, with or without a name.
+    is_nic: bool,
 }
 
 /// A bridge below a host bridge.
@@ -136,7 +138,8 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
     for host in &mut io.hosts {
         // A file that names no device at all leaves only the class to find network adapters.
         host.devices.retain(|device| {
-            let nameless = device.kind == Kind::Nic && device.names.is_empty() && reader.named;
+            let has_no_name = device.kind == Kind::Nic && device.names.is_empty();
+            let nameless = has_no_name && reader.named && !device.is_nic;
             if nameless {
                 io.nameless.push(device.address);
             }
@@ -209,9 +212,11 @@ impl Reader {
         let Numbers { class, vendor, model, subsystem } = numbers(object)?;
         let fabric = names.iter().any(|name| name.kind == OsKind::OpenFabrics);
         let is_marked = names.iter().any(|name| name.element.info(GPU).is_some());
+        let is_nic = object.info(NIC).is_some();
         let kind = match pci_kind::kind(class, || vendor == NVIDIA) {
             _ if object.attribute("subtype") == Some("NVSwitch") => Kind::NvSwitch,
             _ if is_marked => Kind::Gpu,
+            _ if is_nic => Kind::Nic,
             Some(kind) => kind,
             None if fabric => Kind::Nic,
             None => {
@@ -254,7 +259,7 @@ impl Reader {
             subsystem_device: subsystem.map(|(_, device)| device),
             ..PciFacts::default()
         };
-        Ok(Some(Device { kind, address, model, pci, link, bridge, names, gp }))
+        Ok(Some(Device { kind, address, model, pci, link, bridge, names, gp, is_nic }))
     }
 
     fn os_device<'a>(&mut self, element: Element<'a>) -> Result<Option<OsDevice<'a>>> {

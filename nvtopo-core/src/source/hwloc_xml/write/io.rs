@@ -60,6 +60,8 @@ pub(super) struct Device<'a> {
     pub(super) rate: Option<Bandwidth>,
     pub(super) subtype: Option<&'static str>,
     pub(super) names: Vec<OsDevice<'a>>,
+    /// True for a network adapter.
+    pub(super) is_nic: bool,
 }
 
 /// A device of the system.
@@ -219,7 +221,7 @@ impl<'a> Collector<'a> {
                         let class =
                             if nic.link_layer == Some(LinkLayer::InfiniBand) { 0x0207 } else { 0x0200 };
                         let device = self.device(*id, nic.address, class, &nic.pci, rate);
-                        items.push(Item::Device(Device { names, ..device }));
+                        items.push(Item::Device(Device { names, is_nic: true, ..device }));
                     }
                 }
                 NodeKind::Nvme(nvme) => {
@@ -284,6 +286,7 @@ impl<'a> Collector<'a> {
             rate,
             subtype: None,
             names: Vec::new(),
+            is_nic: false,
         }
     }
 

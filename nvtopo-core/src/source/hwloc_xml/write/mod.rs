@@ -293,6 +293,9 @@ impl Out {
         if !made_up.is_empty() {
             self.info(super::MADE_UP, &made_up.join(" "))?;
         }
+        if device.is_nic && device.names.is_empty() {
+            self.info(super::NIC, super::UNNAMED)?;
+        }
         for name in &device.names {
             self.os_device(name)?;
         }
