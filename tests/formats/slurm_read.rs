@@ -201,6 +201,33 @@ fn instances_belong_to_their_gpu() {
 }
 
 #[test]
+fn memory_is_that_of_the_only_node_or_a_note() {
+    let node = "NodeName=n1 CPUs=16 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=2 RealMemory=772878\n";
+    let matrix = |last: u32, other: &str| {
+        format!("\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-{last}\t0{other}\n")
+    };
+    let memory = |topology: &Topology| topology.numa_nodes().map(|node| node.memory).collect::<Vec<_>>();
+    let told = |topology: &Topology| {
+        notes(topology, NoteCode::Unknown).iter().any(|text| text.contains("772878 MiB"))
+    };
+    let whole = merged(&[&matrix(15, ""), node]);
+    assert_eq!((memory(&whole), told(&whole)), (vec![Some(772_878 << 20)], false));
+    // The other half of the CPUs is on a node without GPUs, which the matrix does not show.
+    let half = merged(&[&matrix(7, ""), node]);
+    assert_eq!((memory(&half), told(&half)), (vec![None], true));
+    let two = "GPU0\t X \tSYS\t0-7\t0\nGPU1\tSYS\t X \t8-15\t1\n";
+    let two = merged(&[&format!("\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n{two}"), node]);
+    assert_eq!((memory(&two), told(&two)), (vec![None, None], true));
+    let alone = read(node);
+    assert_eq!((memory(&alone), told(&alone)), (vec![], true));
+    // Slurm writes 1 where nobody told it.
+    let unknown = read(&node.replace("772878", "1"));
+    assert!(!notes(&unknown, NoteCode::Unknown).iter().any(|text| text.contains("MiB")), "{unknown:?}");
+    let shown = recorded("scontrol-show-node-dgx-1.txt");
+    assert!(notes(&shown, NoteCode::Unknown)[0].contains("524288 MiB"), "{:?}", shown.notes());
+}
+
+#[test]
 fn what_was_written_is_read_back() {
     for preset in PRESETS {
         let machine = Topology::preset(preset.name).unwrap();

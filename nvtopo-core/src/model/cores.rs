@@ -5,7 +5,9 @@
 //! CPUs are taken to be numbered as Linux does it, with a note.
 
 use crate::cpuset::CpuSet;
-use crate::model::{Core, Fragment, Node, NodeId, NodeKind, Note, NoteCode, Package, Pu, Stated, gaps, tree};
+use crate::model::{
+    Core, Fragment, Node, NodeId, NodeKind, Note, NoteCode, NumaNode, Package, Pu, Stated, gaps, tree,
+};
 use std::collections::BTreeMap;
 
 /// Facts of cores by number, which wait for the CPUs of these cores.
@@ -15,6 +17,8 @@ pub(crate) struct CoreFacts {
     pub(crate) near: BTreeMap<NodeId, CpuSet>,
     /// The numbers of sockets, cores and threads.
     pub(crate) layout: Option<Layout>,
+    /// The memory of the whole machine in bytes.
+    pub(crate) memory: Option<u64>,
 }
 
 /// A machine whose sockets and cores are alike.
@@ -42,6 +46,7 @@ impl CoreFacts {
             }
         }
         self.layout = self.layout.or(other.layout);
+        self.memory = self.memory.or(other.memory);
     }
 }
 
@@ -83,6 +88,9 @@ pub(super) fn resolve(fragment: &mut Fragment) {
     if let Some(layout) = facts.layout.filter(|_| knows_no_cpu(fragment)) {
         assume(fragment, layout);
     }
+    if let Some(memory) = facts.memory {
+        place_memory(fragment, memory, facts.layout);
+    }
     if facts.near.is_empty() {
         return;
     }
@@ -114,6 +122,36 @@ pub(super) fn resolve(fragment: &mut Fragment) {
             cores.len()
         );
         fragment.notes.push(Note::new(NoteCode::SourcesDisagree, text));
+    }
+}
+
+/// Gives a NUMA node that has all CPUs the memory of the machine. Where the memory of nodes stays unknown, a note tells the sum.
+fn place_memory(fragment: &mut Fragment, memory: u64, layout: Option<Layout>) {
+    let pus = fragment.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Pu(pu) => Some(pu.os_index),
+        _ => None,
+    });
+    let pus: CpuSet = pus.collect();
+    let count = layout.map(|layout| (layout.sockets * layout.cores * layout.threads) as usize);
+    // A source may know only the NUMA nodes that have GPUs.
+    let has_all = |node: &NumaNode| {
+        (!pus.is_empty() && pus.is_subset(&node.cpus)) || count.is_some_and(|count| count == node.cpus.len())
+    };
+    let nodes = fragment.nodes.iter_mut().filter_map(|node| match &mut node.kind {
+        NodeKind::NumaNode(node) => Some(node),
+        _ => None,
+    });
+    let mut nodes: Vec<&mut NumaNode> = nodes.collect();
+    if let [node] = &mut nodes[..]
+        && has_all(node)
+    {
+        node.memory.get_or_insert(memory);
+    } else if nodes.is_empty() || nodes.iter().any(|node| node.memory.is_none()) {
+        let text = format!(
+            "the memory is known of the whole machine only, {} MiB, and not by NUMA nodes; numactl --hardware tells it",
+            memory >> 20
+        );
+        fragment.notes.push(Note::new(NoteCode::Unknown, text));
     }
 }
 

@@ -9,6 +9,9 @@ use crate::model::cores::Layout;
 /// More CPUs than any machine has.
 const MOST_CPUS: u32 = 1 << 16;
 
+/// More memory than any machine has.
+const MOST_MEBIBYTES: u64 = 1 << 40;
+
 /// The facts of a node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Computer {
@@ -19,6 +22,8 @@ pub(super) struct Computer {
     of_board: Option<u32>,
     cores: Option<u32>,
     threads: Option<u32>,
+    /// The memory in bytes.
+    pub(super) memory: Option<u64>,
     /// The GPUs of each type.
     pub(super) gpus: Vec<Device>,
     /// True where the GPUs are told, be it that there is none.
@@ -50,6 +55,10 @@ impl Computer {
                 _ => return Err(error(field, format!("'{}' is no number of {}", field.value, keys[0]))),
             }
         }
+        // 1 MiB stands for a memory that nobody told.
+        let memory = find(fields, &["realmemory"]).and_then(|field| field.value.parse().ok());
+        let memory = memory.filter(|mebibytes| (2..=MOST_MEBIBYTES).contains(mebibytes));
+        self.memory = memory.map(|mebibytes| mebibytes << 20).or(self.memory);
         if let Some(field) = fields.iter().find(|field| field.key == "gres") {
             self.tells_gpus = true;
             self.gpus = gpus(field)?;

@@ -153,6 +153,7 @@ impl Reader {
                 Error::input("it lists no GPU of Slurm, and no node")
             });
         }
+        fragment.cores.memory = computer.as_ref().and_then(|computer| computer.memory);
         match computer.as_ref().and_then(Computer::layout) {
             Some(Ok(layout)) => fragment.cores.layout = Some(layout),
             Some(Err(text)) => fragment.note(NoteCode::Conflict, text),
