@@ -200,6 +200,74 @@ fn instances_belong_to_their_gpu() {
     assert!(machine.gpus().all(|gpu| gpu.model.as_deref() == Some("a100")));
 }
 
+/// The driver numbers the files of instances the same way everywhere, so a file tells its GPU. The first text is of a cluster
+/// where two of four GPUs are whole, the second of one that gives out GPU instances.
+#[test]
+fn capability_files_are_instances_and_no_gpus() {
+    let machine = read(
+        "NodeName=c51-g002 Name=gpu Type=a100 File=/dev/nvidia[0,1]\n\
+         NodeName=c51-g002 Name=gpu Type=1g.10gb \
+         File=/dev/nvidia-caps/nvidia-cap[337,346,355,364,373,382,391,472,481,490,508,517,526,535]\n",
+    );
+    assert_eq!(minors(&machine), [Some(0), Some(1), Some(2), Some(3)]);
+    let of = |machine: &Topology, gpu| -> Vec<(u32, Option<u32>)> {
+        let own = machine.gpu_instances(gpu);
+        own.map(|(_, own)| (own.gpu_instance.unwrap(), own.compute_instance)).collect()
+    };
+    assert_eq!((of(&machine, 0).len(), of(&machine, 1).len()), (0, 0));
+    assert_eq!(of(&machine, 2), (7..14).map(|own| (own, Some(0))).collect::<Vec<_>>());
+    assert_eq!(of(&machine, 3), [7, 8, 9, 11, 12, 13, 14].map(|own| (own, Some(0))));
+    assert_eq!(machine.gpus().map(|gpu| gpu.mig.is_some()).collect::<Vec<_>>(), [false, false, true, true]);
+    assert!(machine.gpu_instances(3).all(|(_, own)| own.profile.as_deref() == Some("1g.10gb")));
+    let whole = read(
+        "Name=gpu Type=1g.10gb File=/dev/nvidia-caps/nvidia-cap93\n\
+         Name=gpu Type=1g.10gb File=/dev/nvidia-caps/nvidia-cap66\n\
+         Name=gpu Type=1g.10gb File=/dev/nvidia-caps/nvidia-cap237\n",
+    );
+    assert_eq!(minors(&whole), [Some(0), Some(1)]);
+    assert_eq!((of(&whole, 0), of(&whole, 1)), (vec![(10, None), (7, None)], vec![(11, None)]));
+    // The second file is that of the compute instance in the first; the GPU has a line besides.
+    let both = read(
+        "Name=gpu MultipleFiles=/dev/nvidia-caps/nvidia-cap12,/dev/nvidia-caps/nvidia-cap13\n\
+         Name=gpu File=/dev/nvidia-caps/nvidia-cap[21-22]\nName=gpu Type=a100 File=/dev/nvidia0\n",
+    );
+    assert_eq!((minors(&both), of(&both, 0)), (vec![Some(0)], vec![(1, Some(0)), (2, Some(0))]));
+    let channel = read("Name=gpu MultipleFiles=/dev/nvidia0,/dev/nvidia-caps-imex-channels/channel0\n");
+    assert!(channel.gpus().all(|gpu| gpu.mig.is_none() && gpu.minor == Some(0)));
+    // Files 1 and 2 are the rights to configure and to watch instances.
+    let other = read(
+        "Name=gpu File=/dev/nvidia0\nName=gpu File=/dev/nvidia-caps/nvidia-cap[1-2]\n\
+         Name=gpu MultipleFiles=/dev/nvidia-caps/nvidia-cap2,/dev/nvidia-caps/x\n\
+         Name=gpu File=/dev/nvidia-caps/nvidia-cap4294967295\n",
+    );
+    assert_eq!(minors(&other), [Some(0)]);
+    let left_out = notes(&other, NoteCode::DeviceLeftOut);
+    assert!(left_out.len() == 1 && left_out[0].contains("nvidia-cap1"), "{left_out:?}");
+}
+
+#[test]
+fn gpus_have_the_numbers_of_their_files() {
+    // A node of a public cluster writes its instances behind the whole GPUs.
+    let gres = "NodeName=n1 Name=gpu Type=a100 File=/dev/nvidia[0-1]\nNodeName=n1 Name=gpu Type=a100 File=/dev/nvidia[3]\n\
+                NodeName=n1 Name=gpu Type=nvidia_a100_1g.10gb \
+                MultipleFiles=/dev/nvidia2,/dev/nvidia-caps/nvidia-cap336,/dev/nvidia-caps/nvidia-cap337\n";
+    let matrix = "\tGPU0\tGPU1\tGPU2\tGPU3\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tNV4\tSYS\tSYS\t0-7\t0\n\
+                  GPU1\tNV4\t X \tSYS\tSYS\t0-7\t0\nGPU2\tSYS\tSYS\t X \tNV4\t8-15\t1\nGPU3\tSYS\tSYS\tNV4\t X \t8-15\t1\n";
+    let own = read(gres);
+    let merged = merged(&[matrix, gres]);
+    for machine in [&own, &merged] {
+        let divided: Vec<u32> = machine.gpus().filter(|gpu| gpu.mig.is_some()).map(|gpu| gpu.index).collect();
+        assert_eq!((minors(machine), divided), ((0..4).map(Some).collect(), vec![2]));
+    }
+    assert_eq!(notes(&own, NoteCode::Inferred).len(), 1, "{:?}", own.notes());
+    let part = read("Name=gpu Type=b File=/dev/nvidia[5-6]\nName=gpu Type=a File=/dev/nvidia1\n");
+    let named = part.gpus().map(|gpu| (gpu.index, gpu.model.clone().unwrap())).collect::<Vec<_>>();
+    assert_eq!(named, [(1, "a".to_owned()), (5, "b".to_owned()), (6, "b".to_owned())]);
+    // The places of Links= are the driver's order, whatever the files are.
+    let linked = read("Name=gpu File=/dev/nvidia1 Links=-1,4\nName=gpu File=/dev/nvidia0 Links=4,-1\n");
+    assert_eq!((minors(&linked), linked.gpus().next().unwrap().index), (vec![Some(1), Some(0)], 0));
+}
+
 #[test]
 fn memory_is_that_of_the_only_node_or_a_note() {
     let node = "NodeName=n1 CPUs=16 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=2 RealMemory=772878\n";

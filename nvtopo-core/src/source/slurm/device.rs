@@ -1,5 +1,6 @@
 //! A line of `gres.conf`, or of what `slurmd -G` prints: one GPU or several that are alike, or an instance of one.
 
+use super::capability;
 use super::words::{Field, expand, find, is_template};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -21,8 +22,8 @@ pub(super) struct Device {
     pub(super) links: Option<Vec<i32>>,
     /// True for a MIG instance.
     pub(super) is_instance: bool,
-    /// The numbers of the GPU instance and the compute instance, where the files tell them.
-    pub(super) instance: Option<(u32, u32)>,
+    /// The numbers of the GPU instance and the compute instance, as far as the files tell them.
+    pub(super) instance: Option<(u32, Option<u32>)>,
     /// True where a line names its file.
     pub(super) has_file: bool,
     /// True for a GPU of another make than NVIDIA's.
@@ -46,8 +47,18 @@ pub(super) fn error(field: &Field<'_>, what: impl Into<String>) -> Error {
     Error::input(what).at(field.at.0, field.at.1)
 }
 
-/// Reads a line. `marks` gets what is a template's mark and no value.
-pub(super) fn read(fields: &[Field<'_>], marks: &mut Vec<String>) -> Result<Vec<Device>> {
+/// The parts of lines that become no device.
+#[derive(Default)]
+pub(super) struct Skipped {
+    /// A template's marks, which are no values.
+    pub(super) marks: Vec<String>,
+    /// The driver's capabilities that are of no instance.
+    pub(super) capabilities: Vec<String>,
+}
+
+/// Reads a line.
+pub(super) fn read(fields: &[Field<'_>], skipped: &mut Skipped) -> Result<Vec<Device>> {
+    let Skipped { marks, capabilities } = skipped;
     let mut told = |field: &Field<'_>| {
         let is_mark = is_template(field.value);
         if is_mark {
@@ -66,7 +77,7 @@ pub(super) fn read(fields: &[Field<'_>], marks: &mut Vec<String>) -> Result<Vec<
         device.links = Some(links(field)?);
     }
     if let Some(field) = find(fields, &["multiplefiles"]).filter(|field| told(field)) {
-        return Ok(vec![of_several_files(device, &files(field)?)]);
+        return Ok(of_files(device, files(field)?, capabilities).into_iter().collect());
     }
     let count = find(fields, &["count"]);
     if let Some(field) = find(fields, &["file", "files"]) {
@@ -75,13 +86,11 @@ pub(super) fn read(fields: &[Field<'_>], marks: &mut Vec<String>) -> Result<Vec<
             return Err(error(field, "Links= is of one GPU, and the line has several files")
                 .help("write a line for each GPU"));
         }
-        let of = |file: &String| Device {
-            minor: minor(file),
-            has_file: true,
-            is_other_make: file.starts_with("/dev/dri/"),
-            ..device.clone()
+        let of = |file: String| {
+            let device = Device { is_other_make: file.starts_with("/dev/dri/"), ..device.clone() };
+            of_files(device, vec![file], capabilities)
         };
-        return Ok(files.iter().map(of).collect());
+        return Ok(files.into_iter().filter_map(of).collect());
     }
     let number = match count {
         None => 1,
@@ -107,17 +116,43 @@ fn number(file: &str, name: &str) -> Option<u32> {
     plain::number(file.rsplit('/').next()?.strip_prefix(name)?)
 }
 
-/// Makes the device one of several files: an instance where these are the driver's capabilities.
-fn of_several_files(mut device: Device, files: &[String]) -> Device {
+/// Returns whether a file is a capability of the driver, such as the right to use a MIG instance.
+fn is_capability(file: &str) -> bool {
+    file.contains("/nvidia-cap")
+}
+
+/// Makes the device one of its files: an instance where these are the driver's capabilities. Those of no instance alone are
+/// no device.
+fn of_files(mut device: Device, files: Vec<String>, skipped: &mut Vec<String>) -> Option<Device> {
     device.has_file = true;
     device.minor = files.iter().find_map(|file| minor(file));
     let mut numbers: Vec<u32> = files.iter().filter_map(|file| number(file, "nvidia-cap")).collect();
-    if !numbers.is_empty() {
-        numbers.sort_unstable();
-        device.is_instance = true;
-        device.instance = device.minor.and_then(|minor| super::capability::read(minor, &numbers));
+    // Channels between nodes (IMEX) may stand beside the file of a whole GPU.
+    if !files.iter().any(|file| is_capability(file)) || (numbers.is_empty() && device.minor.is_some()) {
+        return Some(device);
     }
-    device
+    numbers.sort_unstable();
+    device.is_instance = true;
+    let first = numbers.first().and_then(|first| capability::of_file(*first));
+    device.instance = match (device.minor, first) {
+        (None, None) => {
+            skipped.extend(files);
+            return None;
+        }
+        // A file of the GPU instance alone, or of a compute instance alone.
+        (own, Some((minor, gpu_instance, compute_instance)))
+            if numbers.len() == 1 && own.is_none_or(|own| own == minor) =>
+        {
+            device.minor = Some(minor);
+            Some((gpu_instance, compute_instance))
+        }
+        (own, first) => {
+            device.minor = own.or(first.map(|(minor, ..)| minor));
+            let read = device.minor.and_then(|minor| capability::read(minor, &numbers));
+            read.map(|(gpu_instance, compute_instance)| (gpu_instance, Some(compute_instance)))
+        }
+    };
+    Some(device)
 }
 
 fn links(field: &Field<'_>) -> Result<Vec<i32>> {

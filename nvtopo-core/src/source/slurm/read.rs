@@ -1,7 +1,7 @@
 //! The reader: which lines are of one node, and the machine that they describe.
 
 use super::computer::{self, Computer};
-use super::device::{self, Device};
+use super::device::{self, Device, Skipped};
 use super::links;
 use super::words::{Field, contains, entries, find, is_template};
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ struct Reader {
     common: Computer,
     /// The node whose facts go on in the next line.
     node: Option<String>,
-    marks: Vec<String>,
+    skipped: Skipped,
     detects: bool,
     notes: Vec<Note>,
 }
@@ -74,7 +74,7 @@ impl Reader {
         self.detects |= leaves_to_detection(fields);
         if device::is_sign(fields) {
             self.node = None;
-            let devices = device::read(fields, &mut self.marks)?;
+            let devices = device::read(fields, &mut self.skipped)?;
             let count: usize = self.lines.iter().map(|(_, devices)| devices.len()).sum();
             if count + devices.len() > 4 * MAX_DEVICES || self.lines.len() == 4 * MAX_DEVICES {
                 return Err(Error::input(format!("it lists more than {MAX_DEVICES} GPUs"))
@@ -159,11 +159,19 @@ impl Reader {
             Some(Err(text)) => fragment.note(NoteCode::Conflict, text),
             None => {}
         }
-        if !self.marks.is_empty() {
-            let marks: BTreeSet<String> = std::mem::take(&mut self.marks).into_iter().collect();
-            let marks: Vec<String> = marks.into_iter().collect();
-            let text = format!("a template's marks stand for what is unknown: {}", several(&marks));
+        let Skipped { marks, capabilities } = std::mem::take(&mut self.skipped);
+        let unique =
+            |all: Vec<String>| all.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+        if !marks.is_empty() {
+            let text = format!("a template's marks stand for what is unknown: {}", several(&unique(marks)));
             fragment.note(NoteCode::Unknown, text);
+        }
+        if !capabilities.is_empty() {
+            let text = format!(
+                "device files that are neither of a GPU nor of a MIG instance are left out: {}",
+                several(&unique(capabilities))
+            );
+            fragment.note(NoteCode::DeviceLeftOut, text);
         }
         if !listed.is_empty() && tells_gpus && counted.len() != listed.len() {
             let text = format!(
@@ -196,8 +204,37 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
     listed(&names, 10)
 }
 
-/// Adds the GPUs, by the order in which Slurm counts them.
-fn add(fragment: &mut Fragment, devices: Vec<Device>) {
+/// Sorts the devices by the numbers of their files, each GPU before its instances. False: some have none, two GPUs have one,
+/// or `Links=` tells their places.
+fn sort(devices: &mut [Device]) -> bool {
+    let mut seen = BTreeSet::new();
+    let is_told = devices.iter().all(|device| {
+        let is_new = |minor| device.is_instance || seen.insert(minor);
+        device.links.is_none() && device.minor.is_some_and(is_new)
+    });
+    if is_told {
+        devices.sort_by_key(|device| (device.minor, device.is_instance));
+    }
+    is_told
+}
+
+/// Adds the GPUs, by the numbers of their files, else by the order in which Slurm counts them.
+fn add(fragment: &mut Fragment, mut devices: Vec<Device>) {
+    // The files of a GPU instance and of a compute instance in it are one.
+    let place = |device: &Device| Some((device.minor?, device.instance?));
+    let divided: BTreeSet<_> = devices.iter().filter_map(place).collect();
+    let is_divided = |(minor, (own, part)): (u32, (u32, Option<u32>))| {
+        let parts = (minor, (own, Some(0)))..=(minor, (own, Some(u32::MAX)));
+        part.is_none() && divided.range(parts).next().is_some()
+    };
+    devices.retain(|device| !place(device).is_some_and(is_divided));
+    let before: Vec<Option<u32>> = devices.iter().map(|device| device.minor).collect();
+    let is_by_file = sort(&mut devices);
+    if is_by_file && !before.is_sorted() {
+        let text = "the lines are not in the order of device files: each GPU has the number of its own, from which that of \
+                    nvidia-smi may differ";
+        fragment.note(NoteCode::Inferred, text);
+    }
     let placed = links::place(fragment, devices);
     let has_instances = placed.iter().any(|(_, device)| device.is_instance);
     let mut of_minor: BTreeMap<u32, NodeId> = BTreeMap::new();
@@ -213,7 +250,11 @@ fn add(fragment: &mut Fragment, devices: Vec<Device>) {
             continue;
         }
         // Instances count as devices, and those of one GPU share its number.
-        let index = if has_instances { count } else { *place as u32 };
+        let index = match device.minor.filter(|_| is_by_file) {
+            Some(minor) => minor,
+            None if has_instances => count,
+            None => *place as u32,
+        };
         count += 1;
         let mut gpu = Gpu::new(index);
         if let Some(minor) = device.minor {
@@ -256,7 +297,7 @@ fn add_instance(fragment: &mut Fragment, gpu: NodeId, device: &Device) {
     let mut instance = GpuInstance::default();
     if let Some((gpu_instance, compute_instance)) = device.instance {
         instance.gpu_instance = Some(gpu_instance);
-        instance.compute_instance = Some(compute_instance);
+        instance.compute_instance = compute_instance;
     }
     instance.profile = device.kind.as_deref().and_then(divided).map(|(_, profile)| profile.to_owned());
     fragment.add(gpu, instance);
