@@ -518,6 +518,45 @@ fn adapters_of_one_name_have_names_of_their_own() {
 }
 
 /// Two sets of NVSwitches that share no GPU may be linked: the file does not tell.
+/// NCCL puts interfaces on no PCI bus below the node of each GPU. The text is cut from a public dump of two GPUs.
+#[test]
+fn an_interface_below_several_nodes_is_one_adapter() {
+    let net = |dev: u32, name: &str| {
+        format!(
+            r#"<nic><net name="{name}" dev="{dev}" latency="0" speed="10000" port="0" guid="0x{dev}" maxconn="65536" gdr="0"/></nic>"#
+        )
+    };
+    let cpu = |node: u32, bus: &str, more: &str| {
+        format!(
+            r#"<cpu host_hash="0xa7067bea49cd3731" numaid="{node}" arch="x86_64" vendor="AuthenticAMD" familyid="143" modelid="49">
+            <pci busid="0000:{bus}:00.0" class="0x030000" link_speed="16.0 GT/s PCIe" link_width="16">
+            <gpu dev="{node}" sm="89" rank="{node}" gdr="0"/></pci>{}{more}</cpu>"#,
+            net(1, "tunl0")
+        )
+    };
+    let text = format!(
+        r#"<system version="1">{}{}</system>"#,
+        cpu(0, "01", &net(2, "br0")),
+        cpu(1, "26", &net(3, "tunl0"))
+    );
+    let topology = Topology::parse("dump.xml", text.as_bytes()).unwrap();
+    let places: Vec<(&str, bool)> = topology
+        .nics()
+        .zip(&topology.devices()[2..])
+        .map(|(nic, id)| {
+            (
+                nic.name.as_str(),
+                topology.ancestors(*id).any(|id| topology.node(id).kind.as_numa_node().is_some()),
+            )
+        })
+        .collect();
+    assert_eq!(places, [("tunl0", false), ("br0", true), ("tunl0.2", true)]);
+    let note = topology.notes().iter().find(|note| note.code() == NoteCode::NumaUnknown).unwrap();
+    assert!(note.text.contains("tunl0") && !note.text.contains("br0"), "{note:?}");
+    let again = Topology::parse("again.xml", topology.write("nccl-xml").unwrap().text.as_bytes()).unwrap();
+    assert_eq!(again.nics().len(), 3);
+}
+
 #[test]
 fn nvswitches_of_two_boards_may_be_linked() {
     let dgx = Topology::preset("dgx-2").unwrap();

@@ -38,6 +38,8 @@ pub(super) struct Reader<'d> {
     pub(super) by_address: BTreeMap<PciAddress, NodeId>,
     /// The names of NICs, each with the last number that another of that name got.
     names: BTreeMap<String, usize>,
+    /// Adapters on no bus that stand below several NUMA nodes, each with whether it was added.
+    shared: BTreeMap<Identity<'d>, bool>,
     unknown: Vec<PciAddress>,
     unknown_width: usize,
     unknown_link: usize,
@@ -61,6 +63,7 @@ pub(super) fn fragment(system: Element<'_>) -> Result<Fragment> {
         switches: BTreeMap::new(),
         by_address: BTreeMap::new(),
         names: BTreeMap::new(),
+        shared: BTreeMap::new(),
         unknown: Vec::new(),
         unknown_width: 0,
         unknown_link: 0,
@@ -80,6 +83,8 @@ pub(super) fn fragment(system: Element<'_>) -> Result<Fragment> {
 impl<'d> Reader<'d> {
     fn system(&mut self, system: Element<'d>) -> Result<()> {
         let hosts = hosts(system);
+        let is_first = |cpu: &Element<'d>| hosts.first().is_none_or(|first| *first == host(*cpu));
+        self.shared = shared(system.children().filter(|child| child.is("cpu")).filter(is_first));
         let mut nodes: Vec<NodeId> = Vec::new();
         let mut seen = BTreeSet::new();
         for cpu in system.children() {
@@ -88,7 +93,7 @@ impl<'d> Reader<'d> {
                 self.one(cpu, NodeId::MACHINE, &Place { node: None, cpus: Stated::Unstated })?;
                 continue;
             }
-            if hosts.first().is_some_and(|first| *first != host(cpu)) {
+            if !is_first(&cpu) {
                 continue;
             }
             self.make(cpu)?;
@@ -272,7 +277,15 @@ impl<'d> Reader<'d> {
         let nets: Vec<Element<'d>> = nic.children().filter(|child| child.is("net")).collect();
         let mut added = Vec::new();
         for net in &nets {
-            added.push(self.net(*net, pci, parent, place)?);
+            let shared = identity(*net).filter(|_| pci.is_none()).and_then(|own| self.shared.get_mut(&own));
+            let Some(is_added) = shared else {
+                added.push(self.net(*net, pci, parent, place)?);
+                continue;
+            };
+            if !std::mem::replace(is_added, true) {
+                let nowhere = Place { node: None, cpus: Stated::Unstated };
+                added.push(self.net(*net, None, NodeId::MACHINE, &nowhere)?);
+            }
         }
         // The number of a port counts those of all functions of a card, so it is one's own for a single adapter.
         if let ([net], [id]) = (&nets[..], &added[..]) {
@@ -423,6 +436,15 @@ impl<'d> Reader<'d> {
             );
             self.fragment.note(NoteCode::PcieRateAssumed, text);
         }
+        if !self.shared.is_empty() {
+            let names: Vec<String> = self.shared.keys().map(|(name, ..)| short(name).into_owned()).collect();
+            let text = format!(
+                "the file has the adapters {} below several NUMA nodes, as NCCL puts interfaces on no PCI bus near each GPU: \
+                 each is one, and its place is unknown",
+                several(&names)
+            );
+            self.fragment.note(NoteCode::NumaUnknown, text);
+        }
         if pcilinks > 0 {
             let text = format!("{pcilinks} links between PCIe switches (pcilink) were left out");
             self.fragment.note(NoteKind::Unknown, text);
@@ -447,6 +469,26 @@ fn smp(make: &CpuMake) -> Rate {
         },
         _ => rates::smp(None),
     }
+}
+
+/// The name, number and GUID of an adapter.
+type Identity<'d> = (&'d str, &'d str, &'d str);
+
+fn identity(net: Element<'_>) -> Option<Identity<'_>> {
+    Some((net.attribute("name")?, net.attribute("dev")?, net.attribute("guid")?))
+}
+
+/// Finds the adapters on no bus that stand below several of the NUMA nodes.
+fn shared<'d>(cpus: impl Iterator<Item = Element<'d>>) -> BTreeMap<Identity<'d>, bool> {
+    let mut places: BTreeMap<Identity<'d>, BTreeSet<usize>> = BTreeMap::new();
+    for (place, cpu) in cpus.enumerate() {
+        let nics = cpu.children().filter(|child| child.is("nic"));
+        for own in nics.flat_map(Element::children).filter(|net| net.is("net")).filter_map(identity) {
+            places.entry(own).or_default().insert(place);
+        }
+    }
+    places.retain(|_, places| places.len() > 1);
+    places.into_keys().map(|own| (own, false)).collect()
 }
 
 /// Returns the hosts of a file by their hashes, in the file's order.
