@@ -558,6 +558,38 @@ fn an_interface_below_several_nodes_is_one_adapter() {
 }
 
 #[test]
+fn gpus_near_different_cpus_are_on_nodes_of_their_own() {
+    let text = std::fs::read_to_string(data("topo-m").join("dgx1-v100-8gpu-4mlx5-tabs.txt")).unwrap();
+    let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+    assert_eq!(topology.numa_nodes().count(), 0);
+    let written = topology.write("nccl-xml").unwrap();
+    assert!(written.notes.iter().any(|note| note.text.contains("made up")), "{:?}", written.notes);
+    let again = Topology::parse("again.xml", written.text.as_bytes()).unwrap();
+    let nodes: Vec<_> = again.numa_nodes().map(|node| (node.os_index, node.cpus.to_string())).collect();
+    assert_eq!(nodes, [(0, "0-19,40-59".to_owned()), (1, "20-39,60-79".to_owned())]);
+    // The adapters, of which no CPUs are known, are with their GPUs.
+    let paths = |topology: &Topology| {
+        let name = |device: usize| match &topology.node(topology.devices()[device]).kind {
+            NodeKind::Nic(nic) => nic.name.clone(),
+            kind => kind.as_gpu().unwrap().index.to_string(),
+        };
+        let pairs = (0..12).flat_map(|b| (0..b).map(move |a| (a, b)));
+        let is_sys = |(a, b): &(usize, usize)| topology.pairs().pair(*a, *b).path == Some(PathType::Sys);
+        pairs
+            .filter(is_sys)
+            .map(|(a, b)| std::collections::BTreeSet::from([name(a), name(b)]))
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let counted = paths(&topology).len();
+    assert_eq!(counted, 12 + 16 + 4);
+    assert_eq!(paths(&again).len(), counted);
+    // Parts of one node are near different CPUs as well: these stay neighbours.
+    let near = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNODE\t0-3\nGPU1\tNODE\t X \t4-7\n";
+    let near = Topology::parse("near.txt", near.as_bytes()).unwrap().write("nccl-xml").unwrap().text;
+    assert_eq!((near.matches("<cpu ").count(), near.matches("numaid=\"-1\"").count()), (1, 1), "{near}");
+}
+
+#[test]
 fn nvswitches_of_two_boards_may_be_linked() {
     let dgx = Topology::preset("dgx-2").unwrap();
     let again = Topology::parse("dgx-2", dgx.write("nccl-xml").unwrap().text.as_bytes()).unwrap();

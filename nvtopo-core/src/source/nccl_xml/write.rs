@@ -15,11 +15,11 @@ use super::element::{MAX_VALUE, Xml};
 use super::links;
 use super::nvlink::{NVLINKS, UNKNOWN};
 use super::read::LANES;
-use crate::cpuset::NodeSet;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::ids::{ComputeCapability, PciAddress};
 use crate::model::{
-    Basis, CpuMake, Gpu, Link, LinkKind, Nic, NodeId, NodeKind, Note, NoteCode, NumaNode, PciFacts,
+    Basis, CpuMake, Gpu, Link, LinkKind, Nic, NodeId, NodeKind, Note, NoteCode, NumaNode, PathType, PciFacts,
     Provenance, Stated, Topology, rates,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,8 +151,8 @@ impl<'t> Writer<'t> {
             self.below(id, true, &mut children);
             cpus.push((numa.os_index, self.cpu(numa, children)));
         }
-        let mut rest = Vec::new();
-        let mut stated = Stated::Unstated;
+        // The devices of no NUMA node, by the CPUs that are near; the last of them are those without.
+        let mut rest: Vec<(Option<CpuSet>, Vec<Xml>)> = Vec::new();
         for (id, node) in topology.nodes() {
             let is_top = node.parent.is_some_and(|parent| !on_bus(&topology.node(parent).kind));
             let is_placed =
@@ -170,10 +170,11 @@ impl<'t> Writer<'t> {
                 cpu.children.append(&mut own);
                 continue;
             }
-            if let Some((cpus, _)) = self.first_device(id).and_then(|id| topology.node(id).kind.near()) {
-                stated = cpus.clone();
+            let near = self.near_cpus(id);
+            match rest.iter_mut().find(|(cpus, _)| *cpus == near) {
+                Some((_, all)) => all.append(&mut own),
+                None => rest.push((near, own)),
             }
-            rest.append(&mut own);
         }
         let is_amd = topology.gpus().any(is_amd);
         let mut system = Xml::new("system");
@@ -185,17 +186,68 @@ impl<'t> Writer<'t> {
                 system.children.push(cpu);
             }
         }
-        if !rest.is_empty() {
+        for (number, affinity, children) in self.made_up(rest) {
             let mut cpu = Xml::new("cpu");
-            cpu.set("numaid", "-1");
-            if let Stated::Known(cpus) = stated {
-                cpu.set("affinity", cpus.to_mask());
-            }
-            cpu.children = rest;
+            cpu.set("numaid", number.map_or_else(|| "-1".to_owned(), |number| number.to_string()));
+            cpu.maybe("affinity", affinity.map(|cpus| cpus.to_mask()));
+            cpu.children = children;
             self.make(&mut cpu);
             system.children.push(cpu);
         }
         Ok(system)
+    }
+
+    /// Makes up NUMA nodes for devices near different CPUs, where no node is known and they are not known to be on one.
+    fn made_up(
+        &mut self,
+        rest: Vec<(Option<CpuSet>, Vec<Xml>)>,
+    ) -> Vec<(Option<usize>, Option<CpuSet>, Vec<Xml>)> {
+        let known = rest.iter().filter(|(cpus, _)| cpus.is_some()).count();
+        if known > 1 && self.topology.numa_nodes().next().is_none() && self.are_apart() {
+            self.assume(
+                "the NUMA nodes are unknown: a node with a number that was made up stands for each list of CPUs near GPUs or \
+                 adapters, so that NCCL does not take them for neighbours",
+            );
+            let mut numbers = 0..;
+            return rest
+                .into_iter()
+                .map(|(cpus, own)| (cpus.as_ref().and_then(|_| numbers.next()), cpus, own))
+                .collect();
+        }
+        let affinity = rest.iter().rev().find_map(|(cpus, _)| cpus.clone());
+        let children: Vec<Xml> = rest.into_iter().flat_map(|(_, own)| own).collect();
+        if children.is_empty() { Vec::new() } else { vec![(None, affinity, children)] }
+    }
+
+    /// Returns whether no two devices near different CPUs are known to be on one NUMA node.
+    fn are_apart(&self) -> bool {
+        let devices = self.topology.devices();
+        let near: Vec<Option<&CpuSet>> = devices
+            .iter()
+            .map(|id| self.topology.node(*id).kind.near().and_then(|(cpus, _)| cpus.known()))
+            .collect();
+        let differ = |a: usize, b: usize| near[a].is_some() && near[b].is_some() && near[a] != near[b];
+        (0..devices.len()).all(|a| (0..a).all(|b| !differ(a, b) || !self.are_on_one_node(a, b)))
+    }
+
+    fn are_on_one_node(&self, a: usize, b: usize) -> bool {
+        let path = self.topology.pairs().pair(a, b).path;
+        matches!(path, Some(PathType::Pix | PathType::Pxb | PathType::Phb | PathType::Node))
+    }
+
+    /// Returns the CPUs near the devices at or below a node: as one of them tells, else as a device of the same NUMA node.
+    fn near_cpus(&self, id: NodeId) -> Option<CpuSet> {
+        let devices = self.topology.devices();
+        let cpus = |device: &NodeId| {
+            let (cpus, _) = self.topology.node(*device).kind.near()?;
+            cpus.known().cloned()
+        };
+        let is_below = |device: NodeId| self.topology.ancestors(device).any(|above| above == id);
+        let own: Vec<usize> = (0..devices.len()).filter(|device| is_below(devices[*device])).collect();
+        own.iter().find_map(|device| cpus(&devices[*device])).or_else(|| {
+            let on_one = |other: &usize| own.iter().any(|device| self.are_on_one_node(*device, *other));
+            (0..devices.len()).filter(on_one).find_map(|other| cpus(&devices[other]))
+        })
     }
 
     fn first_device(&self, id: NodeId) -> Option<NodeId> {
