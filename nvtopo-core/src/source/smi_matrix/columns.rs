@@ -119,7 +119,14 @@ pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
         return Some(tokens.to_vec());
     }
     let before = tokens[..first_gpu].iter().rev().take_while(|token| is_device(&token.text)).count();
-    let mut kept = split_names(&tokens[first_gpu - before..]);
+    let (others, tokens) = tokens.split_at(first_gpu - before);
+    // A line of something else may name a GPU at its end, as in a comment behind it.
+    let is_worded = |token: &Token| token.text.contains(char::is_alphanumeric);
+    let mut worded = others.iter().skip_while(|token| !is_worded(token)).peekable();
+    if worded.peek().is_some() && (tokens.len() == 1 || worded.any(|token| token.text.starts_with('#'))) {
+        return None;
+    }
+    let mut kept = split_names(tokens);
     let first = kept.first_mut()?;
     first.text = bare(&first.text).to_owned();
     let sound = kept.get(1).is_none_or(|next| is_header_part(&next.text));
