@@ -337,3 +337,68 @@ fn nothing_that_is_cut_or_changed_breaks_the_reader() {
         }
     }
 }
+
+/// A fence of Markdown stands straight after it, whose backticks are corners, too.
+#[test]
+fn what_follows_a_drawing_is_no_branch() {
+    let drawing = "-[0000:00]-+-00.0  Intel Corporation DRAM Controller\n           \\-01.0-[01]----00.0  NVIDIA Corporation GH100 [H100 SXM5 80GB]\n";
+    for after in ["```\n", "> ```\n", "+-----+\n|  x  |\n+-----+\n", "`lspci`\n", "\\end{verbatim}\n"] {
+        let topology = read(&format!("```\n{drawing}{after}text\n"));
+        assert_eq!(addresses(&topology).0, ["0000:01:00.0"], "{after}");
+        assert!(!noted(&topology, NoteCode::TextCut), "{after}");
+    }
+    let old = drawing.replace('\\', "`");
+    assert_eq!(addresses(&read(&old)).0, ["0000:01:00.0"]);
+}
+
+#[test]
+fn drawings_go_on_after_what_people_leave_out() {
+    let (head, tail) = (
+        "-+-[0000:00]-+-00.0  Intel Corporation DRAM Controller\n |           \\-01.0-[01]----00.0  NVIDIA Corporation GB110 [B300 SXM6 AC]\n",
+        " \\-[0000:c0]---00.0-[c1]--+-00.0  Mellanox MT2910 Family [ConnectX-7]\n                          \\-00.1  Mellanox MT2910 Family [ConnectX-7]\n",
+    );
+    let adapters = ["0000:c1:00.0", "0000:c1:00.1"];
+    for between in [
+        " ... (omitted)\n",
+        "... (GPU2~GPU7 的结构完全一样)\n",
+        " |           +-... (QEMU)\n",
+        "[snip]\n\n",
+        "（省略）\n",
+        " |           …\n |           \\-02.0-[02]----00.0  NVIDIA Corporation GB110 [B300 SXM6 AC]\n",
+    ] {
+        let topology = read(&format!("{head}{between}{tail}"));
+        let (gpus, nics) = addresses(&topology);
+        assert_eq!(
+            (gpus[0].as_str(), nics),
+            ("0000:01:00.0", adapters.map(str::to_owned).to_vec()),
+            "{between}"
+        );
+        assert_eq!(gpus.len(), 1 + between.matches("NVIDIA").count(), "{between}");
+        let text = "the text leaves lines of the drawing out at line 3";
+        assert!(topology.notes().iter().any(|note| note.text == text), "{between}");
+    }
+    // The bus of a branch that was left out is unknown, though one before has its column.
+    let head = "-+-[0000:00]---01.0-[01]--+-00.0  NVIDIA Corporation GB110 [B300 SXM6 AC]\n";
+    let lost = " |                        +-01.0  Mellanox MT2892 Family [ConnectX-6 Dx]\n";
+    let topology = read(&format!("{head} ...\n{lost}{tail}"));
+    assert_eq!(addresses(&topology), (vec!["0000:01:00.0".to_owned()], adapters.map(str::to_owned).to_vec()));
+    let notes = topology.notes().iter().filter(|note| note.code() == NoteCode::TextCut).count();
+    assert_eq!(notes, 2);
+    assert_eq!(addresses(&read(&format!("{head}{lost}{tail}"))).1.len(), 3);
+
+    let list = "17:00.0 0302: 10de:20b0 (rev a1)\n... (6 more)\n1a:00.0 0207: 15b3:101b\n";
+    let topology = read(list);
+    assert!(noted(&topology, NoteCode::TextCut));
+}
+
+#[test]
+fn comments_behind_devices_are_none_of_a_matrix() {
+    let drawing = "-[0000:00]-+-00.0  Intel Corporation DRAM Controller\n           \\-01.0-[01]----00.0  NVIDIA Corporation GB110 [B300 SXM6 AC]   # GPU0\n";
+    let list = "01:00.0 3D controller [0302]: NVIDIA Corporation GB110 [10de:3182] (rev a1)   # GPU0 NIC0\n";
+    for text in [drawing, list] {
+        let topology = read(text);
+        assert_eq!(addresses(&topology).0, ["0000:01:00.0"], "{text}");
+    }
+    let topology = read(drawing);
+    assert_eq!(topology.gpus().next().unwrap().model.as_deref(), Some("B300 SXM6 AC"));
+}

@@ -342,3 +342,21 @@ fn lines_stand_among_other_outputs() {
         assert_eq!((topology.gpus().len(), names(&topology)), (1, vec!["mlx5_0"]), "{text}");
     }
 }
+
+#[test]
+fn a_remark_in_the_place_of_entries_is_noted() {
+    let text = "mlx5_0 port 1 ==> fabric0 (Up)\n... (mlx5_1~mlx5_15 都是 fabricN (Up))\nmlx5_16 port 1 ==> ibp195s0f0 (Down)\n";
+    let topology = read(text);
+    assert_eq!(names(&topology), ["mlx5_0", "mlx5_16"]);
+    let cut = topology.notes().iter().find(|note| note.code() == NoteCode::TextCut).unwrap();
+    assert!(cut.text.contains("line 2"), "{cut}");
+}
+
+/// The matrix and the list of adapters are of two tools, the latter of which come together under one name.
+#[test]
+fn no_note_sets_a_tool_against_itself() {
+    let text = "$ lspci -tv\n-[0000:00]-+-01.0-[01]----00.0  NVIDIA Corporation GH100 [H100 SXM5 80GB]\n           \\-02.0-[02]----00.0  Mellanox Technologies MT2910 Family [ConnectX-7]\n\n$ ibdev2netdev\nmlx5_0 port 1 ==> eth0 (Up)\n";
+    let topology = read(text);
+    let against = |text: &str| text.contains("only system-tool knows");
+    assert!(!topology.notes().iter().any(|note| against(&note.text)));
+}

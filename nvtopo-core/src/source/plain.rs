@@ -22,8 +22,13 @@ pub(super) fn words(text: &str, column: usize) -> impl Iterator<Item = (&str, us
     })
 }
 
-/// Returns whether a text is an ellipsis, in brackets or not, or a word that people write for one.
+/// Returns whether a text is an ellipsis, in brackets or not, or a word that people write for one. A remark may follow it.
 pub(super) fn is_ellipsis(text: &str) -> bool {
+    let own = text.trim_start().trim_start_matches(['[', '(', '<']);
+    let remark = own.strip_prefix('\u{2026}').or_else(|| own.strip_prefix("..."));
+    if remark.is_some_and(|remark| remark.starts_with([' ', '\t', '(', '['])) {
+        return true;
+    }
     let text = text.trim_matches(|c: char| c.is_whitespace() || "[](){}<>-#*/,".contains(c));
     text == "\u{2026}"
         || text.len() > 1 && text.bytes().all(|byte| byte == b'.')
@@ -55,10 +60,12 @@ mod tests {
 
     #[test]
     fn ellipses_are_known() {
-        for text in ["...", "[...]", "\u{2026}", "..", "<snip>", "-- cut --"] {
+        for text in
+            ["...", "[...]", "\u{2026}", "..", "<snip>", "-- cut --", "... (GPU2 to GPU7)", "[… 6 more …]"]
+        {
             assert!(is_ellipsis(text), "{text}");
         }
-        for text in ["", ".", "0", "cut off"] {
+        for text in ["", ".", "0", "cut off", "...0", "a ... b"] {
             assert!(!is_ellipsis(text), "{text}");
         }
     }

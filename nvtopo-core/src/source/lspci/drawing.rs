@@ -9,10 +9,13 @@
 //!
 //! A branch goes on in a later line below its `+`, so the columns of these decide.
 
+use super::super::plain::is_ellipsis;
 use super::Place;
 use super::function::{Functions, split_ids};
 use crate::error::Result;
 use crate::ids::PciAddress;
+use crate::model::{Note, NoteCode};
+use crate::units::count_of;
 
 /// The deepest nesting of branches; a PCI domain has 256 buses.
 const MAX_DEPTH: usize = 264;
@@ -31,7 +34,16 @@ enum Parent {
 pub(super) struct Drawing {
     /// The columns of the branches that may go on, and what they hang on.
     branches: Vec<(usize, Parent)>,
-    open: bool,
+    /// True from the first line of a drawing on.
+    begun: bool,
+    /// The line after which it may go on, where that is no part of it.
+    gap: Option<usize>,
+    /// True where lines of this drawing were left out.
+    is_cut: bool,
+    /// The number of places where lines were left out, and the line of the first.
+    cuts: (usize, usize),
+    /// The number of branches that hang on what was left out, and the line of the first.
+    lost: (usize, usize),
 }
 
 /// Returns whether a line begins a drawing.
@@ -67,20 +79,38 @@ impl Drawing {
     pub(super) fn feed(&mut self, line: &str, at: Place, functions: &mut Functions) -> Result<bool> {
         let (mut rest, parent) = if let Some(first) = start(line) {
             self.branches.clear();
+            (self.begun, self.gap, self.is_cut) = (true, None, false);
             (first, Parent::Roots)
         } else {
-            if !self.open {
+            if !self.begun {
                 return Ok(false);
             }
-            let first = line.chars().position(|c| !(c.is_whitespace() || matches!(c, '|' | '>' | '#' | '*')));
-            let branch = first.filter(|first| matches!(line.chars().nth(*first), Some('+' | '\\' | '`')));
-            let Some(first) = branch else {
-                // A line of bars alone is one between.
-                let is_between = line.contains('|') && first.is_none();
-                self.open = is_between;
-                return Ok(is_between);
-            };
+            let is_mark = |c: char| c.is_whitespace() || matches!(c, '|' | '>' | '#' | '*');
+            let own = line.trim_start_matches(is_mark);
+            // A line of bars alone is one between.
+            if own.is_empty() {
+                return Ok(self.gap.is_none() && line.contains('|'));
+            }
+            let first = line.chars().take_while(|c| is_mark(*c)).count();
+            if !is_branch(own) {
+                self.narrow(line, first);
+                if is_ellipsis(own) {
+                    self.cut(at);
+                    return Ok(true);
+                }
+                // Anything may follow a drawing; where that goes on later, this stands for a part of it.
+                self.gap.get_or_insert(at.line);
+                return Ok(false);
+            }
+            if let Some(line) = self.gap.take() {
+                self.cut(Place { line, ..at });
+            }
             let Some(found) = self.branches.iter().position(|(column, _)| *column == first) else {
+                if self.is_cut {
+                    self.branches.retain(|(column, _)| *column < first);
+                    count(&mut self.lost, at);
+                    return Ok(true);
+                }
                 return Err(
                     Place { column: first + 1, ..at }.error("this branch of the drawing hangs on nothing")
                 );
@@ -88,7 +118,6 @@ impl Drawing {
             self.branches.truncate(found + 1);
             (first + 1, self.branches[found].1)
         };
-        self.open = true;
         let chars: Vec<char> = line.chars().collect();
         let mut parent = parent;
         let mut device: Option<PciAddress> = None;
@@ -133,7 +162,12 @@ impl Drawing {
                 }
                 _ => {
                     let name: String = chars.iter().skip(rest).collect();
+                    if device.is_none() && is_ellipsis(&name) {
+                        self.cut(at);
+                    }
                     if let Some(address) = device.filter(|_| !name.trim().is_empty()) {
+                        // People write comments behind what the tool prints.
+                        let name = name.split_once(" # ").map_or(&*name, |(name, _)| name);
                         let (name, ids) = split_ids(name.trim());
                         let own = functions.at(address, at)?;
                         own.name.get_or_insert_with(|| name.to_owned());
@@ -146,6 +180,54 @@ impl Drawing {
         }
         Ok(true)
     }
+
+    /// Records that lines were left out.
+    fn cut(&mut self, at: Place) {
+        self.is_cut = true;
+        count(&mut self.cuts, at);
+    }
+
+    /// Keeps the branches that surely go on after a line in which others may have been left out: the outermost one, and
+    /// those for which the line has a bar, or which it stands below. What was left out may have the columns of others.
+    fn narrow(&mut self, line: &str, first: usize) {
+        let shown = |column: usize| column == first || line.chars().nth(column) == Some('|');
+        let others = self.branches.iter().skip(1).take_while(|(column, _)| shown(*column)).count();
+        self.branches.truncate(1 + others);
+    }
+
+    /// Notes what was left out of the drawings.
+    pub(super) fn close(self, notes: &mut Vec<Note>) {
+        if let (1.., line) = self.cuts {
+            let others = if self.cuts.0 > 1 { ", and elsewhere" } else { "" };
+            let text = format!("the text leaves lines of the drawing out at line {line}{others}");
+            notes.push(Note::new(NoteCode::TextCut, text));
+        }
+        if let (lost @ 1.., line) = self.lost {
+            let lost = count_of(lost, "line");
+            let text = format!(
+                "{lost} of the drawing, first line {line}, left out: the branch is missing that its devices hang on"
+            );
+            notes.push(Note::new(NoteCode::TextCut, text));
+        }
+    }
+}
+
+/// Counts a place, and keeps the line of the first.
+fn count((count, first): &mut (usize, usize), at: Place) {
+    if *count == 0 {
+        *first = at.line;
+    }
+    *count += 1;
+}
+
+/// Returns whether a text is a branch: a corner, then dashes and a bus, a device, or an ellipsis for them. Fences of
+/// Markdown and tables have corners, too.
+fn is_branch(text: &str) -> bool {
+    let below = text.strip_prefix(['+', '\\', '`']).filter(|rest| rest.starts_with('-'));
+    let below = below.map(|rest| rest.trim_start_matches('-'));
+    below.is_some_and(|below| {
+        below.starts_with(|c: char| c == '[' || c.is_ascii_hexdigit()) || is_ellipsis(below)
+    })
 }
 
 /// Reads `01.0` on a bus.

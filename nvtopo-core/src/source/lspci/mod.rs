@@ -13,7 +13,7 @@ mod machine;
 mod place;
 mod virtual_functions;
 
-use super::plain::plain;
+use super::plain::{is_ellipsis, plain};
 use super::text::{self, Line};
 use super::{Input, TextFormat};
 use crate::error::{Error, Result};
@@ -41,6 +41,11 @@ impl TextFormat for Lspci {
             reader.feed(&line)?;
         }
         let mut functions = reader.functions;
+        reader.drawing.close(&mut functions.notes);
+        if let Some(line) = reader.elided {
+            let text = format!("the text leaves lines out at line {line}");
+            functions.notes.push(Note::new(NoteCode::TextCut, text));
+        }
         if functions.all.is_empty() {
             return Err(Error::input("it lists no PCI function").at(1, 1));
         }
@@ -61,6 +66,8 @@ struct Reader {
     functions: Functions,
     drawing: drawing::Drawing,
     machine: machine::Machine,
+    /// The first line with an ellipsis outside drawings.
+    elided: Option<usize>,
 }
 
 impl Reader {
@@ -81,6 +88,9 @@ impl Reader {
         }
         if text.is_empty() {
             functions.open = None;
+        }
+        if is_ellipsis(text) {
+            self.elided.get_or_insert(line.number);
         }
         details::feed(text, at, functions)
     }
