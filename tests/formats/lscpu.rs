@@ -196,3 +196,42 @@ fn wrong_text_is_refused_with_its_place() {
         assert!(error.to_string().contains(words), "{error}");
     }
 }
+
+/// Excerpts of published texts: half in Chinese, as CentOS prints it, and whole in Chinese and German.
+#[test]
+fn german_and_chinese_names_are_read() {
+    let half = "Architecture:          x86_64\nCPU(s):                128\nOn-line CPU(s) list:   0-127\nThread(s) per core:    2\nCore(s) per socket:    32\n座：                 2\nNUMA 节点：         2\nNUMA 节点0 CPU：    0-31,64-95\nNUMA 节点1 CPU：    32-63,96-127\n";
+    let nodes =
+        |own: &[&str]| (0..).zip(own.iter().map(|cpus| (*cpus).to_owned())).collect::<Vec<(u32, String)>>();
+    let topology = read(half);
+    assert_eq!(node_cpus(&topology), nodes(&["0-31,64-95", "32-63,96-127"]));
+    let (packages, cores) = packages_and_cores(&topology);
+    assert_eq!((packages.len(), cores.len()), (2, 64));
+    let german = "    CPU(s):                          32\n    Liste der Online-CPU(s):         0-31\n    Thread(s) pro Kern:              2\n    Kern(e) pro Socket:              8\n    Sockel:                          2\n    NUMA-Knoten:                     2\n    Anbieterkennung:                 GenuineIntel\n    Modellname:                      Intel(R) Xeon(R) CPU E5-2620 v4 @ 2.10GHz\n    NUMA-Knoten0 CPU(s):             0-7,16-23\n    NUMA-Knoten1 CPU(s):             8-15,24-31\n";
+    let topology = read(german);
+    assert_eq!(node_cpus(&topology), nodes(&["0-7,16-23", "8-15,24-31"]));
+    let (packages, cores) = packages_and_cores(&topology);
+    assert_eq!((packages.len(), cores.len()), (2, 16));
+    let chinese = "CPU 运行模式：                   32-bit, 64-bit\nCPU:                             28\n在线 CPU 列表：                  0-27\n每个核的线程数：                 2\n每个座的核数：                   14\n座：                             1\nNUMA 节点：                      1\n型号名称：                       Intel(R) Core(TM) i9-10940X CPU @ 3.30GHz\nNUMA 节点0 CPU：                 0-27\n";
+    let topology = read(chinese);
+    assert_eq!((node_cpus(&topology), packages_and_cores(&topology).0.len()), (nodes(&["0-27"]), 1));
+    let part = "```\n[root@localhost ~]# lscpu | grep NUMA\nNUMA 节点：                         2\nNUMA 节点0 CPU：                    0-63\nNUMA 节点1 CPU：                    64-127\n```\n";
+    assert_eq!(node_cpus(&read(part)), nodes(&["0-63", "64-127"]));
+
+    // Places are those of the input.
+    let error = Topology::parse("lscpu", "NUMA 节点0 CPU：  0-x\n".as_bytes()).unwrap_err();
+    assert_eq!((error.line(), error.column()), (Some(1), Some(16)), "{error}");
+    for other in
+        ["Identifiant constructeur :   AuthenticAMD\n", "Nœud NUMA 0 de processeur(s) :   0-7,16-23\n"]
+    {
+        let error = Topology::parse("lscpu", other.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("LC_ALL=C lscpu"), "{error}");
+    }
+}
+
+#[test]
+fn tags_of_a_web_page_are_no_part_of_values() {
+    let page = "<p>$ lscpu<br/>\nCPU(s):                24<br/>\nOn-line CPU(s) list:   0-23<br/>\nNUMA node0 CPU(s):     0-11<br/>\nNUMA node1 CPU(s):     12-23</p>\n";
+    let topology = read(page);
+    assert_eq!(node_cpus(&topology), [(0, "0-11".to_owned()), (1, "12-23".to_owned())]);
+}

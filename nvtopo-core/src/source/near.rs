@@ -4,6 +4,7 @@
 
 use super::plain::is_number;
 use super::{measured, text, xml};
+use crate::cpuset::CpuSet;
 use crate::error::Error;
 use Sign::{Holds, HoldsOne, Line, Root};
 
@@ -90,6 +91,16 @@ static NEAR: &[(Sign, &str, &str)] = &[
     (Line(is_lstopo), "what lstopo shows people", LSTOPO),
     (Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
     (Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
+    (
+        Line(is_lscpu),
+        "the text of lscpu in a language that nvtopo does not read, or a part of it",
+        "run it as LC_ALL=C lscpu, and give all that it prints",
+    ),
+    (
+        Holds(&["GPU instances:", "Placement"]),
+        "the text of nvidia-smi mig -lgi, which tells no GPU's place",
+        "give the text of nvidia-smi -q or nvidia-smi -L, which list MIG instances, too",
+    ),
     (
         Line(is_ethtool_statistics),
         "the counters of ethtool -S, which tell no topology",
@@ -217,6 +228,16 @@ fn is_cpuinfo(line: &str) -> bool {
     line.strip_prefix("processor")
         .and_then(|rest| rest.trim_start().strip_prefix(':'))
         .is_some_and(|rest| is_number(rest.trim()))
+}
+
+/// Recognizes `Identificateur constructeur : GenuineIntel` and `Nœud NUMA 0 de processeur(s) : 0-7`: names are of any
+/// language, and values of none.
+fn is_lscpu(line: &str) -> bool {
+    let Some((name, value)) = line.split_once([':', '\u{ff1a}']) else { return false };
+    let value = value.trim();
+    let is_maker = matches!(value, "GenuineIntel" | "AuthenticAMD" | "HygonGenuine" | "CentaurHauls");
+    let is_list = || value.parse::<CpuSet>().is_ok_and(|cpus| !cpus.is_empty());
+    is_maker || name.contains("NUMA") && name.contains(|c: char| c.is_ascii_digit()) && is_list()
 }
 
 /// Recognizes `NIC statistics:`, the heading of the counters of an interface.

@@ -50,7 +50,7 @@ fn fields(list: &[Value], summary: &mut Summary, depth: usize) -> Result<()> {
         let name = field.get("field").and_then(Value::as_str).unwrap_or_default();
         let value = field.get("data").map(text).unwrap_or_default();
         // A bare heading of others, such as `NUMA:`, has no value.
-        summary.field(name.trim().trim_end_matches(':'), value.trim(), 1, 1)?;
+        summary.field(name.trim().trim_end_matches([':', '\u{ff1a}']), value.trim(), 1, 1)?;
         let below = field.get("children").and_then(Value::as_array);
         fields(below.map(Vec::as_slice).unwrap_or_default(), summary, depth + 1)?;
     }

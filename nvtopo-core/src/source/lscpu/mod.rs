@@ -7,6 +7,7 @@ mod build;
 mod json;
 mod summary;
 mod table;
+mod words;
 
 use super::plain::plain;
 use super::text;
@@ -20,7 +21,7 @@ pub(super) struct Lscpu;
 impl TextFormat for Lscpu {
     const NAME: &'static str = "the text of lscpu";
     const BEGINNINGS: &'static [&'static str] =
-        &["lscpu", "Architecture:", "# The following is the parsable format"];
+        &["lscpu", "Architecture:", "Architektur:", "架构：", "# The following is the parsable format"];
 
     fn recognizes(input: &Input<'_>) -> bool {
         input.lines().any(|line| {

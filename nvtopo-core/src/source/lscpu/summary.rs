@@ -8,6 +8,7 @@ use super::super::make;
 use super::super::plain::{is_ellipsis, number, plain};
 use super::super::text::Line;
 use super::build::{CoreOf, Cpus, cache};
+use super::words;
 use crate::cpuset::{CpuSet, MAX_INDEX, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Note, NoteCode};
@@ -43,31 +44,41 @@ pub(super) struct Summary {
 
 /// Returns whether a line is one that only `lscpu` writes.
 pub(super) fn is_sign(text: &str) -> bool {
-    let Some((name, value)) = text.split_once(':') else { return false };
-    let value = value.trim();
-    match name {
+    let Some((name, value)) = split(text) else { return false };
+    match words::english(name, value) {
         "On-line CPU(s) list" | "On-line CPU(s) mask" => true,
         "Thread(s) per core" | "Core(s) per socket" | "Core(s) per cluster" => number(value).is_some(),
         _ => numa_node(name).is_some(),
     }
 }
 
-/// Reads `NUMA node0 CPU(s)`.
+/// Splits a field at its colon, which is a wide one in Chinese.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once([':', '\u{ff1a}'])?;
+    Some((name.trim_end(), value.trim()))
+}
+
+/// Reads `NUMA node0 CPU(s)`, also as `NUMA-Knoten0 CPU(s)` or `NUMA 节点0 CPU`.
 fn numa_node(name: &str) -> Option<u32> {
-    number(name.strip_prefix("NUMA node")?.strip_suffix(" CPU(s)")?).filter(|node| *node <= MAX_INDEX)
+    let (node, unit) = name.strip_prefix("NUMA")?.rsplit_once(' ')?;
+    let word = node.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_word = word.starts_with([' ', '-']) && !word[1..].contains([' ', '=']);
+    let own = number(&node[word.len()..]).filter(|_| is_word && matches!(unit, "CPU(s)" | "CPU"));
+    own.filter(|node| *node <= MAX_INDEX)
 }
 
 impl Summary {
     pub(super) fn feed(&mut self, line: &Line<'_>) -> Result<()> {
         let (text, column) = plain(line);
-        let Some((name, value)) = text.split_once(':') else { return Ok(()) };
-        let skipped = text.len() - value.trim_start().len();
+        let Some((name, value)) = split(text) else { return Ok(()) };
+        let skipped = text.len() - value.len();
         let column = column + text.get(..skipped).map_or(0, |before| before.chars().count());
-        self.field(name.trim_end(), value.trim(), line.number, column)
+        self.field(name, value, line.number, column)
     }
 
     /// Takes a field.
     pub(super) fn field(&mut self, name: &str, value: &str, line: usize, column: usize) -> Result<()> {
+        let name = words::english(name, value);
         let bad = |what: &str| Err(Error::input(format!("'{value}' is no {what}")).at(line, column));
         if value.is_empty() && numa_node(name).is_none() {
             return Ok(());
