@@ -78,10 +78,22 @@ fn one_row_is_right_where_the_test_is_named() {
 #[test]
 fn results_without_a_figure_are_named() {
     let waived = data("measured/nvbandwidth-no-result.txt");
+    let instead = |text: &str| waived.replace("Waiving device_to_device_memcpy_write_ce.", text);
+    // The GPUs are there all the same.
     for (text, what) in [
         (waived.clone(), "device_to_device_memcpy_write_ce was waived"),
-        (waived.replace("Waiving device_to_device_memcpy_write_ce.", "Running device_to_device_memcpy_read_ce.\nWaived: too few GPUs"), "read_ce was waived: too few GPUs"),
-        (waived.replace("Waiving device_to_device_memcpy_write_ce.", "ASSERT in expression x in main() : y.cpp:7"), "it failed: ASSERT in expression x"),
+        (
+            instead("Running device_to_device_memcpy_read_ce.\nWaived: too few GPUs"),
+            "read_ce was waived: too few GPUs",
+        ),
+        (instead("ASSERT in expression x in main() : y.cpp:7"), "it failed: ASSERT in expression x"),
+    ] {
+        let topology = read(&text).unwrap();
+        assert_eq!((topology.gpus().len(), topology.measurements().len()), (2, 0), "{text}");
+        let notes = notes(&topology);
+        assert!(notes.contains("nvbandwidth holds no bandwidth") && notes.contains(what), "{text}\n{notes}");
+    }
+    for (text, what) in [
         ("nvbandwidth Version: v0.8\n[CUDA_ERROR_NO_DEVICE] no CUDA-capable device is detected in expression cuInit(0) in main() : x:1\n".to_owned(), "no CUDA-capable device"),
         ("SUM device_to_device_memcpy_read_ce 9216.17\nSUM all_to_one_read_ce 1.0\n".to_owned(), "read_ce is there with its sum only"),
         ("Running multinode_device_to_device_memcpy_read_ce.\nSUM multinode_device_to_device_memcpy_read_ce 1\n".to_owned(), "several machines"),

@@ -164,7 +164,7 @@ impl Measurements {
 
     /// Errors without a place where there is nothing, or more than a machine has.
     fn fragment(mut self) -> Result<Fragment> {
-        if self.figures.is_empty() && self.access.is_empty() {
+        if self.figures.is_empty() && self.access.is_empty() && self.devices.is_empty() {
             let text = format!("no bandwidth from one GPU to another is in the output of {}", self.benchmark);
             let text = self.reasons().map_or(text.clone(), |why| format!("{text}: {why}"));
             return Err(Error::input(text).help(ONE_WAY));
