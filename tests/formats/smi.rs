@@ -499,3 +499,35 @@ fn lists_say_that_nvlinks_are_unknown() {
     let one = parse(list.lines().next().unwrap());
     assert_eq!(notes_of(&one, NoteCode::NvlinksUnknown), [""; 0]);
 }
+
+#[test]
+fn xml_that_is_cut_keeps_its_whole_gpus() {
+    let gpu = |bus: &str| {
+        format!("<gpu id=\"00000000:{bus}:00.0\">\n<product_name>NVIDIA H100</product_name>\n</gpu>\n")
+    };
+    let head = "<?xml version=\"1.0\" ?>\n<nvidia_smi_log>\n<attached_gpus>3</attached_gpus>\n";
+    let whole = format!("{head}{}{}{}</nvidia_smi_log>\n", gpu("04"), gpu("05"), gpu("0b"));
+    assert_eq!(gpus(&parse(&whole)).len(), 3);
+    let at = whole.rfind("NVIDIA H100").unwrap();
+    for end in ["", "\n```\n", "\n...\n$ nvidia-smi -q -x | head\n"] {
+        let topology = parse(&format!("{}{end}", &whole[..at]));
+        assert_eq!(gpus(&topology).len(), 2, "{end}");
+        let cut = notes_of(&topology, NoteCode::TextCut);
+        assert!(cut.iter().any(|text| text.contains("in line 9")), "{cut:?}");
+    }
+    let first = &whole[..whole.find("NVIDIA H100").unwrap() + 3];
+    let error = Topology::parse("cut.xml", first.as_bytes()).unwrap_err();
+    assert_eq!(error.line(), Some(5), "{error}");
+    assert!(error.message().contains("within its first GPU"), "{error}");
+    // What is broken within the GPUs that are kept stays an error.
+    assert!(Topology::parse("cut.xml", whole[..at].replacen("</product_name>", "", 1).as_bytes()).is_err());
+}
+
+#[test]
+fn the_list_of_gpu_instances_is_refused_by_its_name() {
+    let list = "+-------------------------------------------------------+\n| GPU instances:                                        |\n| GPU   Name             Profile  Instance   Placement  |\n|                          ID       ID       Start:Size |\n|=======================================================|\n|   0  MIG 1g.10gb         19        9          2:1     |\n+-------------------------------------------------------+\n";
+    for before in ["", "sudo nvidia-smi mig -lgi\n"] {
+        let error = Topology::parse("lgi", format!("{before}{list}").as_bytes()).unwrap_err();
+        assert!(error.message().contains("mig -lgi"), "{error}");
+    }
+}

@@ -3,7 +3,7 @@
 use super::text::number_gpus;
 use super::tree::{Item, Items};
 use super::{Told, gpu, known, number};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, NoteCode, NoteKind};
 use crate::source::xml::{Document, Element, pasted};
 use crate::source::{Input, TextFormat, text};
@@ -13,6 +13,9 @@ const ROOT: &str = "nvidia_smi_log";
 
 /// The end of the root element.
 const END: &str = "</nvidia_smi_log>";
+
+/// The end of a GPU.
+const GPU_END: &str = "</gpu>";
 
 /// The number of bytes in which the root element is searched.
 const HEAD: usize = 256 << 10;
@@ -29,9 +32,17 @@ impl TextFormat for SmiXml {
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
-        let document = pasted::document(&text, ROOT, pasted::start(&text, ROOT).unwrap_or_default());
+        let start = pasted::start(&text, ROOT).unwrap_or_default();
+        let shown = whole_gpus(&text, start)?;
+        let document = pasted::document(shown.as_deref().unwrap_or(&text), ROOT, start);
         let document = Document::parse(&document)?;
         let mut fragment = read(document.root())?;
+        if let Some(shown) = &shown {
+            let line = shown.matches('\n').count() + 1;
+            let text =
+                format!("the XML is cut; what follows its last whole GPU, in line {line}, was left out");
+            fragment.note(NoteCode::TextCut, text);
+        }
         if let Some(line) = second(&text) {
             let text = format!("a second document begins in line {line}, and was left out");
             fragment.note(NoteCode::TextCut, text);
@@ -40,6 +51,21 @@ impl TextFormat for SmiXml {
             fragment.note(NoteKind::Damage, damage);
         }
         Ok(fragment)
+    }
+}
+
+/// Returns a document that is cut with its whole GPUs alone; `None` where it is not cut.
+fn whole_gpus(text: &str, start: usize) -> Result<Option<String>> {
+    let document = &text[start..];
+    if document.contains(END) {
+        return Ok(None);
+    }
+    match (document.rfind(GPU_END), document.find("<gpu ")) {
+        (Some(last), _) => Ok(Some([&text[..start + last + GPU_END.len()], END].concat())),
+        (None, Some(_)) => Err(Error::input("the XML ends within its first GPU")
+            .at_byte(text, text.trim_end().len())
+            .help("give the whole XML of nvidia-smi -q -x")),
+        (None, None) => Ok(None),
     }
 }
 
