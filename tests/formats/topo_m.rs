@@ -149,3 +149,32 @@ fn a_machine_without_gpus_has_no_matrix() {
     let refused = Topology::parse("made", text.as_bytes()).unwrap().write("topo-m").unwrap_err();
     assert!(refused.to_string().contains("no GPU"), "{refused}");
 }
+
+#[test]
+fn tags_of_a_web_page_are_no_part_of_a_matrix() {
+    let page = "<pre><code>\t<u>GPU0\tGPU1\tCPU Affinity</u>\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n</code></pre>\n";
+    let topology = nvtopo::Topology::parse("page", page.as_bytes()).unwrap();
+    assert_eq!((topology.gpus().len(), topology.pairs().pair(0, 1).nvlinks), (2, 4));
+}
+
+/// Benchmarks without copies between GPUs list their GPUs all the same, and are laid over a matrix.
+#[test]
+fn benchmarks_of_the_host_tell_their_gpus() {
+    let run = "nvbandwidth Version: v0.8\n\nDriver Version: 550.127.08\n\nDevice 0: NVIDIA H20-3e (00000000:18:00)\nDevice 1: NVIDIA H20-3e (00000000:38:00)\n\nRunning device_local_copy.\nmemcpy local GPU(column) bandwidth (GB/s)\n           0         1\n 0   1116.30   1116.30\n\nSUM device_local_copy 2232.60\n";
+    let matrix = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
+    let topology = nvtopo::Topology::parse("run", run.as_bytes()).unwrap();
+    let addresses: Vec<String> = topology.gpus().map(|gpu| gpu.address.unwrap().to_string()).collect();
+    assert_eq!(addresses, ["0000:18:00.0", "0000:38:00.0"]);
+    assert!(topology.notes().iter().any(|note| note.code() == nvtopo::model::NoteCode::NotMeasured));
+    let failed = run.split("memcpy local").next().unwrap().replace("local_copy", "to_device_memcpy_read_ce");
+    let failed = failed
+        + " Invalid value when checking the pattern at 0x70a640000000\nASSERT in expression h_errorFlag == 0 in void f()\n";
+    for text in [run, &failed] {
+        let parts = [matrix, text].map(|text| nvtopo::source::parse("part", text.as_bytes()).unwrap());
+        let builder =
+            parts.into_iter().fold(nvtopo::model::TopologyBuilder::new(), |builder, part| builder.with(part));
+        let topology = builder.build().unwrap();
+        assert_eq!((topology.gpus().len(), topology.pairs().pair(0, 1).nvlinks), (2, 4));
+        assert!(topology.gpus().all(|gpu| gpu.model.as_deref() == Some("NVIDIA H20-3e")));
+    }
+}

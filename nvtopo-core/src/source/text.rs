@@ -118,18 +118,18 @@ pub(super) fn tokens(line: &Line<'_>) -> (Vec<Token>, bool) {
     (if fielded { fields(line) } else { words(line) }, fielded)
 }
 
-/// Blanks terminal escapes and marks control characters.
+/// Blanks terminal escapes and tags of HTML, and marks control characters.
 fn clean(line: &str) -> Cow<'_, str> {
     #[cfg(test)]
     tests::CLEANED.with(|cleaned| cleaned.set(cleaned.get() + 1));
-    let plain = |c: char| !(c.is_control() && c != '\t' || is_invisible(c) || c == '[' || c == '│');
+    let plain = |c: char| !(c.is_control() && c != '\t' || is_invisible(c) || matches!(c, '[' | '<' | '│'));
     if line.chars().all(plain) {
         return Cow::Borrowed(line);
     }
     let mut cleaned = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
-        let length = escape(rest);
+        let length = escape(rest).max(tag(rest));
         if length > 0 {
             cleaned.extend(rest[..length].chars().map(|_| ' '));
             rest = &rest[length..];
@@ -177,6 +177,22 @@ fn escape(text: &str) -> usize {
         }
     }
     0
+}
+
+/// Returns the length in bytes of the tag of HTML at the start of the text, 0 if there is none: one that web pages put
+/// around a text or into it.
+fn tag(text: &str) -> usize {
+    const NAMES: [&str; 10] = ["b", "br", "code", "em", "i", "p", "pre", "span", "strong", "u"];
+    let Some(inside) = text.strip_prefix('<') else { return 0 };
+    // Others are longer; a line without an end of tags is looked at no further.
+    let end = inside.bytes().take(128).position(|byte| matches!(byte, b'<' | b'>'));
+    let Some(inside) = end.filter(|end| inside[*end..].starts_with('>')).map(|end| &inside[..end]) else {
+        return 0;
+    };
+    let own = inside.trim_matches('/').trim_end();
+    let (name, attributes) = own.split_once(' ').unwrap_or((own, "="));
+    let is_tag = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name)) && attributes.contains('=');
+    if is_tag { inside.len() + 2 } else { 0 }
 }
 
 /// Returns whether the line is one of a Markdown table.
@@ -274,6 +290,20 @@ pub(super) mod tests {
             assert_eq!(cleaned.text.chars().count(), text.chars().count());
         }
         assert_eq!(texts(&words(&line("a\u{1b}"))), ["a"]);
+    }
+
+    #[test]
+    fn tags_of_web_pages_are_blanked_in_place() {
+        for text in
+            ["<pre><code>\t<u>GPU0\tNV2</u>", "GPU0 NV2<br/>", "<span class='a'>GPU0 NV2</span><BR />"]
+        {
+            let cleaned = line(text);
+            assert_eq!(texts(&words(&cleaned)), ["GPU0", "NV2"], "{text:?}");
+            assert_eq!(cleaned.text.chars().count(), text.chars().count());
+        }
+        for text in ["<snip>", "<u", "<b c>", "<0>", "a<b", "<\u{e9}>"] {
+            assert_eq!(line(text).text, text);
+        }
     }
 
     #[test]
