@@ -271,6 +271,10 @@ impl Fold<'_> {
         let told = (0..).zip(added).filter(|(list, names)| !names.is_empty() && !silent(*list));
         let told: Vec<&Vec<String>> = told.map(|(_, names)| names).collect();
         for names in told {
+            // Of parts of one text, each knows its own, and nobody could tell which is meant.
+            if other == base {
+                continue;
+            }
             let text = format!("only {other} knows {}; {base} does not", several(names));
             let note = Note::new(NoteCode::OneSourceOnly, text);
             if !self.base.notes.contains(&note) {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A source, as notes name it: `nvidia-smi`, or `nvidia-smi (topo.txt)`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Speaker {
     pub(super) provenance: Provenance,
     pub(super) file: Option<Arc<str>>,
