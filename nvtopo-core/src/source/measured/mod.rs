@@ -202,10 +202,11 @@ impl Measurements {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
         }
         state_access(&mut fragment, &nodes, &self.access);
-        for own in self.left_out.iter().filter(|own| !own.minor) {
+        let pairs = nodes.len() * (nodes.len() - 1);
+        // Where there are no figures, one note names the reasons.
+        for own in self.left_out.iter().filter(|own| !own.minor && !self.figures.is_empty()) {
             fragment.note(NoteKind::Unknown, format!("{}: {}", self.benchmark, own.why));
         }
-        let pairs = nodes.len() * (nodes.len() - 1);
         if self.figures.is_empty() {
             let why = self.reasons().map_or(String::new(), |why| format!(": {why}"));
             fragment.note(
