@@ -402,3 +402,15 @@ fn comments_behind_devices_are_none_of_a_matrix() {
     let topology = read(drawing);
     assert_eq!(topology.gpus().next().unwrap().model.as_deref(), Some("B300 SXM6 AC"));
 }
+
+#[test]
+fn a_drawing_without_names_is_left_out_beside_a_matrix() {
+    let drawing =
+        "```\n-[0000:00]-+-00.0\n           \\-01.1-[01]--+-00.0\n                        \\-00.1\n```\n";
+    let matrix = "```\n\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tPHB\t0-63\nGPU1\tPHB\t X \t0-63\n```\n";
+    let topology = read(&format!("{matrix}\n{drawing}"));
+    assert_eq!(topology.gpus().len(), 2);
+    assert!(topology.notes().iter().any(|note| note.text.contains("lspci -t names no devices")));
+    let error = Topology::parse("lspci", drawing.as_bytes()).unwrap_err();
+    assert!(error.message().contains("names no devices"), "{error}");
+}

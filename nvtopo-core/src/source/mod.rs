@@ -88,6 +88,9 @@ trait Source: Sync {
 
     /// Returns whether a part of a text with several outputs is of this format.
     fn recognizes_part(&self, part: &Input<'_>) -> bool;
+
+    /// Reads the parts of a text with several outputs that are of this format.
+    fn read_part(&self, bytes: &[u8]) -> Result<Fragment>;
 }
 
 /// A format of texts to implement; [`Source`] is its object form.
@@ -114,6 +117,12 @@ trait TextFormat: Sync {
     fn recognizes_part(part: &Input<'_>) -> bool {
         Self::recognizes(part)
     }
+
+    /// Reads the parts of a text with several outputs that are of this format. What is useless alone may be left out with a
+    /// note.
+    fn read_part(bytes: &[u8]) -> Result<Fragment> {
+        Self::read(bytes)
+    }
 }
 
 impl<F: TextFormat> Source for F {
@@ -139,6 +148,10 @@ impl<F: TextFormat> Source for F {
 
     fn recognizes_part(&self, part: &Input<'_>) -> bool {
         F::recognizes_part(part)
+    }
+
+    fn read_part(&self, bytes: &[u8]) -> Result<Fragment> {
+        F::read_part(bytes)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn read(input: &Input<'_>, first: &dyn Source) -> Option<Result<Fragm
     }
     let mut fragments = Vec::new();
     for format in formats {
-        match SOURCES[format].read(shown(&lines, &parts, format).as_bytes()) {
+        match SOURCES[format].read_part(shown(&lines, &parts, format).as_bytes()) {
             Ok(fragment) => fragments.push(fragment),
             Err(error) => return Some(Err(error)),
         }

@@ -103,6 +103,11 @@ impl Functions {
         Ok(self.all.entry(address).or_default())
     }
 
+    /// Returns whether there is nothing but a drawing without names.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.all.values().all(|own| !own.listed && own.name.is_none() && own.class.is_none())
+    }
+
     /// Returns the function that the line is of.
     pub(super) fn opened(&mut self) -> Option<&mut Function> {
         self.all.get_mut(&self.open?)

@@ -17,7 +17,7 @@ use super::plain::{is_ellipsis, plain};
 use super::text::{self, Line};
 use super::{Input, TextFormat};
 use crate::error::{Error, Result};
-use crate::model::{Fragment, Note, NoteCode};
+use crate::model::{Fragment, Note, NoteCode, Provenance};
 use function::Functions;
 
 pub(super) struct Lspci;
@@ -35,23 +35,43 @@ impl TextFormat for Lspci {
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
-        let (text, damage) = text::decode(bytes);
-        let mut reader = Reader::default();
-        for line in text::lines(&text) {
-            reader.feed(&line)?;
-        }
-        let mut functions = reader.functions;
-        reader.drawing.close(&mut functions.notes);
-        if let Some(line) = reader.elided {
-            let text = format!("the text leaves lines out at line {line}");
-            functions.notes.push(Note::new(NoteCode::TextCut, text));
-        }
-        if functions.all.is_empty() {
-            return Err(Error::input("it lists no PCI function").at(1, 1));
-        }
-        functions.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
-        place::fragment(functions)
+        place::fragment(functions(bytes)?)
     }
+
+    fn read_part(bytes: &[u8]) -> Result<Fragment> {
+        let functions = functions(bytes)?;
+        if !functions.is_nameless() {
+            return place::fragment(functions);
+        }
+        let mut fragment = Fragment::new(Provenance::SystemTool);
+        fragment.set_nvlink_unknown();
+        let text = format!("{NAMELESS}, so it was left out; lspci -tvnn does");
+        fragment.note(NoteCode::Unknown, text);
+        Ok(fragment)
+    }
+}
+
+/// The reason why a drawing is of no use.
+const NAMELESS: &str = "the drawing of lspci -t names no devices";
+
+/// Reads the functions of a text.
+fn functions(bytes: &[u8]) -> Result<Functions> {
+    let (text, damage) = text::decode(bytes);
+    let mut reader = Reader::default();
+    for line in text::lines(&text) {
+        reader.feed(&line)?;
+    }
+    let mut functions = reader.functions;
+    reader.drawing.close(&mut functions.notes);
+    if let Some(line) = reader.elided {
+        let text = format!("the text leaves lines out at line {line}");
+        functions.notes.push(Note::new(NoteCode::TextCut, text));
+    }
+    if functions.all.is_empty() {
+        return Err(Error::input("it lists no PCI function").at(1, 1));
+    }
+    functions.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
+    Ok(functions)
 }
 
 /// Returns whether a line is one that only this tool writes.

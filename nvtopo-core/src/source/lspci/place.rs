@@ -34,8 +34,8 @@ pub(super) fn fragment(mut functions: Functions) -> Result<Fragment> {
     fragment.notes.append(&mut functions.notes);
     let above = bridges(&functions);
     let devices = devices(&functions, &above, &mut fragment);
-    if devices.is_empty() && functions.all.values().all(|own| !own.listed && own.name.is_none()) {
-        return Err(Error::input("the drawing of lspci -t names no devices")
+    if devices.is_empty() && functions.is_nameless() {
+        return Err(Error::input(super::NAMELESS)
             .at(1, 1)
             .help("give what lspci -tvnn prints, or lspci -nn beside it in one text"));
     }
