@@ -197,7 +197,7 @@ fn wrong_text_is_refused_with_its_place() {
     }
 }
 
-/// Excerpts of published texts: half in Chinese, as CentOS prints it, and whole in Chinese and German.
+/// Excerpts of published texts: half in Chinese, as `CentOS` prints it, and whole in Chinese and German.
 #[test]
 fn german_and_chinese_names_are_read() {
     let half = "Architecture:          x86_64\nCPU(s):                128\nOn-line CPU(s) list:   0-127\nThread(s) per core:    2\nCore(s) per socket:    32\n座：                 2\nNUMA 节点：         2\nNUMA 节点0 CPU：    0-31,64-95\nNUMA 节点1 CPU：    32-63,96-127\n";

@@ -386,8 +386,8 @@ fn drawings_go_on_after_what_people_leave_out() {
     assert_eq!(notes, 2);
     assert_eq!(addresses(&read(&format!("{head}{lost}{tail}"))).1.len(), 3);
 
-    let list = "17:00.0 0302: 10de:20b0 (rev a1)\n... (6 more)\n1a:00.0 0207: 15b3:101b\n";
-    let topology = read(list);
+    let listed = "17:00.0 0302: 10de:20b0 (rev a1)\n... (6 more)\n1a:00.0 0207: 15b3:101b\n";
+    let topology = read(listed);
     assert!(noted(&topology, NoteCode::TextCut));
 }
 

@@ -171,8 +171,9 @@ fn benchmarks_of_the_host_tell_their_gpus() {
         + " Invalid value when checking the pattern at 0x70a640000000\nASSERT in expression h_errorFlag == 0 in void f()\n";
     for text in [run, &failed] {
         let parts = [matrix, text].map(|text| nvtopo::source::parse("part", text.as_bytes()).unwrap());
-        let builder =
-            parts.into_iter().fold(nvtopo::model::TopologyBuilder::new(), |builder, part| builder.with(part));
+        let builder = parts
+            .into_iter()
+            .fold(nvtopo::model::TopologyBuilder::new(), nvtopo::model::TopologyBuilder::with);
         let topology = builder.build().unwrap();
         assert_eq!((topology.gpus().len(), topology.pairs().pair(0, 1).nvlinks), (2, 4));
         assert!(topology.gpus().all(|gpu| gpu.model.as_deref() == Some("NVIDIA H20-3e")));
