@@ -164,7 +164,9 @@ impl Measurements {
 
     /// Errors without a place where there is nothing, or more than a machine has.
     fn fragment(mut self) -> Result<Fragment> {
-        if self.figures.is_empty() && self.access.is_empty() && self.devices.is_empty() {
+        // The GPUs are listed before the first test: without a trace of one, the list may be cut.
+        let is_listed = !self.devices.is_empty() && !self.left_out.is_empty();
+        if self.figures.is_empty() && self.access.is_empty() && !is_listed {
             let text = format!("no bandwidth from one GPU to another is in the output of {}", self.benchmark);
             let text = self.reasons().map_or(text.clone(), |why| format!("{text}: {why}"));
             return Err(Error::input(text).help(ONE_WAY));
