@@ -55,9 +55,12 @@ pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
         let is_found =
             builder.file(evidence, path) || !evidence.has_files() && configured(evidence, &mut builder);
         if !is_found {
-            builder.problem.get_or_insert_with(|| match evidence.has_files() {
-                true => format!("{path} is not there"),
-                false => format!("no saved text is {path}, or it cannot be read"),
+            builder.problem.get_or_insert_with(|| {
+                if evidence.has_files() {
+                    format!("{path} is not there")
+                } else {
+                    format!("no saved text is {path}, or it cannot be read")
+                }
             });
         }
     } else if !is_there {

@@ -1,4 +1,4 @@
-//! What mails, launchers and logs put before each line of an output: `> `, the rank of `srun -l`, the tag of
+//! Marks that mails, launchers and logs put before each line of an output: `> `, the rank of `srun -l`, the tag of
 //! `mpirun --tag-output`, the pod of `kubectl logs --prefix`, the time.
 
 use super::text;
@@ -39,20 +39,14 @@ pub(super) fn bare(text: &str) -> Option<Bare> {
 fn cut(lines: &mut [&str], widths: &mut [usize]) -> bool {
     let mut filled = lines.iter().filter(|line| !line.trim().is_empty());
     let Some(first) = filled.next() else { return false };
-    let width: Box<dyn Fn(&str) -> Option<usize>> = if let Some(label) = label(first) {
-        // A blank line may have lost the space at the end of its prefix.
-        let bare = label.trim_end();
-        Box::new(move |line| [label, bare].into_iter().find(|own| line.starts_with(own)).map(str::len))
-    } else if time(first).is_some() {
-        Box::new(time)
-    } else if lines.iter().filter(|line| quote(line).is_some()).nth(2).is_some() {
-        // A reply has lines of its own.
-        Box::new(|line| quote(line).or(Some(0)))
-    } else {
-        return false;
+    let kind = match label(first) {
+        Some(label) => Kind::Label(label),
+        None if time(first).is_some() => Kind::Time,
+        None if lines.iter().filter(|line| quote(line).is_some()).nth(2).is_some() => Kind::Quote,
+        None => return false,
     };
     let all: Option<Vec<usize>> =
-        lines.iter().map(|line| if line.trim().is_empty() { Some(0) } else { width(line) }).collect();
+        lines.iter().map(|line| if line.trim().is_empty() { Some(0) } else { kind.width(line) }).collect();
     let Some(all) = all.filter(|_| filled.next().is_some()) else { return false };
     for ((line, width), cut) in lines.iter_mut().zip(widths).zip(all) {
         *width += line[..cut].chars().count();
@@ -60,6 +54,31 @@ fn cut(lines: &mut [&str], widths: &mut [usize]) -> bool {
     }
     true
 }
+
+/// A kind of prefix.
+enum Kind<'a> {
+    Label(&'a str),
+    Time,
+    Quote,
+}
+
+impl Kind<'_> {
+    /// Returns the length of the prefix of a line. `None`: it has none, and all should have one.
+    fn width(&self, line: &str) -> Option<usize> {
+        match self {
+            // A blank line may have lost the space at the end of its prefix.
+            Self::Label(label) => {
+                [label, label.trim_end()].into_iter().find(|own| line.starts_with(own)).map(str::len)
+            }
+            Self::Time => time(line),
+            // A reply has lines of its own.
+            Self::Quote => quote(line).or(Some(0)),
+        }
+    }
+}
+
+/// The form of a time; a digit stands for any.
+const TIME: &str = "0000-00-00T00:00:00";
 
 /// Returns the label at the begin of a line, which is the same in all of one process: `0: `, `[1,0]<stdout>:`, `[pod/a/b] `.
 fn label(line: &str) -> Option<&str> {
@@ -86,9 +105,8 @@ fn time(line: &str) -> Option<usize> {
         'T' => matches!(c, 'T' | ' '),
         _ => c == form,
     };
-    const FORM: &str = "0000-00-00T00:00:00";
-    let is_time = inner.len() > FORM.len() && inner.chars().zip(FORM.chars()).all(is);
-    let rest = inner.get(FORM.len()..).filter(|_| is_time)?;
+    let is_time = inner.len() > TIME.len() && inner.chars().zip(TIME.chars()).all(is);
+    let rest = inner.get(TIME.len()..).filter(|_| is_time)?;
     let rest = rest
         .trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | 'Z' | '+' | ':' | '-'));
     let rest = if line.starts_with('[') { rest.strip_prefix(']')? } else { rest };
