@@ -180,8 +180,8 @@ impl<'a> Audit<'a> {
 
 /// Reads the evidence of some places for an audit with this profile and of this process. This machine is read at once, so that
 /// an audit judges one moment, and a later one can judge counters by their growth since then; with it the events of GPUs and
-/// `NVSwitches` in the kernel's log, which only root may read, the version of the fabric
-/// manager, and the priorities with PFC of its NICs.
+/// `NVSwitches` in the kernel's log, which only root may read, the version of the fabric manager, and the priorities
+/// with PFC of its NICs.
 ///
 /// Errors are those of [`Topology::open`].
 pub fn evidence(locators: &[Locator], profile: &Profile, process: &AuditedProcess) -> Result<Contents> {

@@ -23,6 +23,10 @@ impl Objective for ModelSpan {
         "how many GPU models are in the set; fewer is better"
     }
 
+    fn tie(&self) -> &'static str {
+        "with more GPUs of unknown models"
+    }
+
     fn matters(&self, topology: &Topology) -> bool {
         let usable: BTreeSet<usize> = usable(topology).collect();
         let gpus = topology.gpus().enumerate().filter(|(position, _)| usable.contains(position));

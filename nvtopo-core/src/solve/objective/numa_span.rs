@@ -23,6 +23,10 @@ impl Objective for NumaSpan {
         "how many NUMA nodes the set lies beside; fewer is better"
     }
 
+    fn tie(&self) -> &'static str {
+        "with more GPUs beside which no CPUs are known"
+    }
+
     fn over_domains(&self) -> Option<OverDomains> {
         Some(OverDomains::Span)
     }

@@ -51,6 +51,7 @@ pub struct Loss {
     pub chosen: Option<Quantity>,
     /// The unit of both.
     pub unit: &'static str,
+    tie: &'static str,
 }
 
 impl fmt::Display for Loss {
@@ -58,11 +59,7 @@ impl fmt::Display for Loss {
         write!(f, "{}: ", self.objective)?;
         write_known(f, self.own)?;
         if self.own == self.chosen {
-            return f.write_str(match self.objective {
-                "numa-span" => " as well, but with more GPUs beside which no CPUs are known",
-                "model-span" => " as well, but with more GPUs of unknown models",
-                _ => " as well, but over farther paths",
-            });
+            return write!(f, " as well, but {}", self.tie);
         }
         f.write_str(" instead of ")?;
         write_known(f, self.chosen)
@@ -90,6 +87,7 @@ pub(in crate::solve) fn alternative(
             own: known(topology, &gpus, objective, own.values[place]),
             chosen: known(topology, chosen_gpus, objective, chosen.values[place]),
             unit: objective.quantity(own.values[place]).unit(),
+            tie: objective.tie(),
         }
     });
     let scores = scores(topology, &gpus, objectives, &own);

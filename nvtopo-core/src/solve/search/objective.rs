@@ -127,6 +127,11 @@ pub trait Objective: Sync {
     /// Returns a summary of one line for people.
     fn summary(&self) -> &'static str;
 
+    /// Returns what is worse of the lesser of two sets whose values are shown alike.
+    fn tie(&self) -> &'static str {
+        "over farther paths"
+    }
+
     /// Returns whether two candidates whose weights to all others are equal are interchangeable to it.
     fn interchangeable(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
         true
