@@ -34,4 +34,6 @@ if [ ! -x "$tools/bin/just" ] || [ ! -x "$tools/bin/go" ]; then
 fi
 PATH="$PWD/$tools/bin:$PATH"
 export PATH
+# Nothing is built twice in one run, and the caches for building again take more room on the disk than the tests themselves.
+export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 exec just check
