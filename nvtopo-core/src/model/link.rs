@@ -229,14 +229,16 @@ pub struct PairTable {
 }
 
 impl PairTable {
-    /// Fills the table: `between` is called for each ordered pair of different devices.
+    /// Fills the table: `between` is called once for every two devices, the lower position first.
     pub(crate) fn new(devices: usize, mut between: impl FnMut(usize, usize) -> Pair) -> Self {
         let own = Pair { path: Some(PathType::Loc), nvlinks: 0, rate: None };
-        let pairs = (0..devices * devices)
-            .map(|cell| (cell / devices, cell % devices))
-            .map(|(a, b)| if a == b { own } else { between(a, b) })
-            .collect();
-        Self { devices, pairs }
+        let mut pairs = vec![own; devices * devices];
+        for (a, b) in (0..devices).flat_map(|a| (a + 1..devices).map(move |b| (a, b))) {
+            let pair = between(a, b);
+            pairs[a * devices + b] = pair;
+            pairs[b * devices + a] = pair;
+        }
+        Self { devices, pairs: pairs.into() }
     }
 
     /// Returns the number of devices.

@@ -24,10 +24,9 @@ impl Topology {
             let nvlinks = self.nvlinks();
             let devices = self.devices();
             let host = HostRates::new(self);
-            PairTable::new(devices.len(), |a, b| {
-                let both = (a.min(b), a.max(b));
-                let (a, b) = (devices[both.0], devices[both.1]);
-                let pair = nvlinks.between(a, b).unwrap_or_else(|| host.pair(self, both));
+            PairTable::new(devices.len(), |first, second| {
+                let (a, b) = (devices[first], devices[second]);
+                let pair = nvlinks.between(a, b).unwrap_or_else(|| host.pair(self, (first, second)));
                 // A measured rate takes precedence over the rates of links.
                 let known = |bandwidth| Rate { bandwidth, basis: Basis::Measured };
                 let rate = self.measured(a, b).map(known).or_else(|| at_most_measured(self, a, b, pair.rate));

@@ -20,7 +20,6 @@ use crate::solve::search::set::{Set, members};
 use crate::solve::search::value::{ONE, Value, all_found, share};
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
-use std::cmp::Reverse;
 
 /// The objectives by which sets of remaining GPUs are compared.
 static REST: &[&dyn Objective] = &[&Ring];
@@ -224,7 +223,17 @@ impl Clique<'_> {
 
     /// Returns the member of a set with the most neighbours in it, and their number.
     fn best_connected(&self, open: Set) -> Option<(usize, usize)> {
-        let degree = |gpu: usize| (self.near[gpu] & open).count_ones() as usize;
-        members(open).map(|gpu| (gpu, degree(gpu))).min_by_key(|(_, degree)| Reverse(*degree))
+        let all = (open.count_ones() as usize).saturating_sub(1);
+        let mut best: Option<(usize, usize)> = None;
+        for gpu in members(open) {
+            let degree = (self.near[gpu] & open).count_ones() as usize;
+            if best.is_none_or(|(_, most)| degree > most) {
+                best = Some((gpu, degree));
+            }
+            if degree == all {
+                break;
+            }
+        }
+        best
     }
 }

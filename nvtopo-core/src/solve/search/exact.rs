@@ -210,6 +210,7 @@ impl<'a> Search<'a> {
             to_chosen: &self.to_chosen[state.depth() * count..][..count],
             greatest: self.greatest,
             nic_room: self.task.nic_room,
+            compared: None,
         }
     }
 
@@ -221,7 +222,7 @@ impl<'a> Search<'a> {
         }
         for (index, objective) in self.task.objectives.iter().enumerate() {
             let Some((best, _)) = self.value_of_best(index) else { return true };
-            let partial = self.partial(state);
+            let partial = Partial { compared: Some(best), ..self.partial(state) };
             let mut bound = objective.bound(&partial);
             if bound >= best {
                 bound = objective.tighter_bound(&partial, bound);

@@ -159,12 +159,14 @@ impl Links {
             }
             // A measured rate is divided among the ports. Unless all pairs are measured, the nominal rates of the ports count
             // too.
-            let others = ids.iter().filter(|other| any_measured && *other != id);
-            let measured: Vec<Option<u64>> =
-                others.map(|other| topology.measured(*id, *other).map(Bandwidth::as_mb_per_s)).collect();
-            if let Some(most) = measured.iter().flatten().max().filter(|_| own.ports[gpu] > 0) {
-                let all = measured.iter().all(Option::is_some);
-                own.ports[gpu] = if all { *most } else { own.ports[gpu].max(*most) };
+            if any_measured && own.ports[gpu] > 0 {
+                let others = ids.iter().filter(|other| *other != id);
+                let measured: Vec<Option<Bandwidth>> =
+                    others.map(|other| topology.measured(*id, *other)).collect();
+                if let Some(most) = measured.iter().flatten().max().map(|most| most.as_mb_per_s()) {
+                    let all = measured.iter().all(Option::is_some);
+                    own.ports[gpu] = if all { most } else { own.ports[gpu].max(most) };
+                }
             }
         }
         for plane in planes.into_values() {

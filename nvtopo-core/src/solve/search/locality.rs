@@ -122,6 +122,10 @@ impl Locality {
 
     /// Returns the number of members of a set whose nodes are all among the nodes of another set.
     pub(in crate::solve) fn within(&self, set: Set, of: Set) -> usize {
+        if self.apart {
+            let shared = self.groups.iter().filter(|group| *group & of != 0);
+            return shared.map(|group| (group & set).count_ones() as usize).sum();
+        }
         let nodes = |gpu: usize| &self.nodes[gpu * self.words..][..self.words];
         let mut all = vec![0; self.words];
         for gpu in members(of) {

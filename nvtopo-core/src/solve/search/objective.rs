@@ -33,6 +33,9 @@ pub struct Partial<'a> {
     pub greatest: Weight,
     /// The number of GPUs that each usable NIC has room for, where the request states it.
     pub nic_room: Option<&'a [usize]>,
+    /// The value with which a bound is compared, where it serves for nothing else: it matters only on which side of it the bound
+    /// is.
+    pub compared: Option<Weight>,
 }
 
 impl<'a> Partial<'a> {
@@ -58,6 +61,7 @@ impl<'a> Partial<'a> {
             to_chosen: &[],
             greatest: Weight::default(),
             nic_room: None,
+            compared: None,
         }
     }
 
@@ -70,14 +74,17 @@ impl<'a> Partial<'a> {
     /// [`Weight::MAX`] where none joins, the least weight where the open candidates are too few.
     pub(in crate::solve) fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
         let mut room = [Weight::default(); Set::BITS as usize];
-        let mut count = 0;
+        let (mut count, mut least, mut greatest) = (0, Weight::MAX, Weight::default());
         for gpu in members(self.open) {
-            room[count] = value(gpu);
+            let own = value(gpu);
+            room[count] = own;
             count += 1;
+            (least, greatest) = (least.min(own), greatest.max(own));
         }
         match self.missing {
             0 => Weight::MAX,
             missing if missing > count => Weight::default(),
+            missing if missing == count || least == greatest => least,
             missing => *room[..count].select_nth_unstable_by(missing - 1, |a, b| b.cmp(a)).1,
         }
     }
