@@ -3,8 +3,9 @@
 use nvtopo::model::{
     Core, Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
 };
+use nvtopo::solve::check::{Claim, Verdict, check};
 use nvtopo::{
-    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus,
+    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Placement, Request, Topology, VisibleGpus,
     nic_interrupt_cpus, share_cpus, split_cpus,
 };
 use proptest::prelude::*;
@@ -290,6 +291,35 @@ fn a_process_that_was_bound_keeps_its_share() {
     let placement = |allowed: CpuSet| Request::gpus(2).allowed_cpus(allowed).solve(&topology).unwrap().cpus();
     let first = placement(topology.cpus());
     assert_eq!(placement(first.clone()), first);
+}
+
+#[test]
+fn gpus_beside_which_no_cpu_is_left_are_chosen_last() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let first: CpuSet = "0-55,112-167".parse().unwrap();
+    let of_first = |placement: &Placement| placement.gpus().iter().filter(|gpu| gpu.position < 4).count();
+    for count in 1..=8 {
+        let request = Request::gpus(count).reserved_cpus(first.clone());
+        let placement = request.solve(&dgx).unwrap();
+        assert_eq!(of_first(&placement), count.saturating_sub(4), "{count}: {placement:?}");
+        let claim = Claim::from(&placement);
+        let sets = (1..=count).fold(1, |sets, step| sets * (9 - step) / step) as u64;
+        assert_eq!(check(&dgx, &request, &claim).unwrap(), Ok(Verdict::Proven { sets, objectives: 5 }));
+        let other = Claim::from(&Request::gpus(count).solve(&dgx).unwrap());
+        assert_eq!(check(&dgx, &request, &other).unwrap().is_err(), count < 8, "{count}: {other:?}");
+    }
+    // Some of the node's CPUs are left, or none of the machine's: then no GPU is worse off.
+    for reserved in ["0-54,112-167", "0-223"] {
+        let placement = Request::gpus(2).reserved_cpus(reserved.parse().unwrap()).solve(&dgx).unwrap();
+        assert_eq!(placement.gpu_indices(), [0, 1], "{reserved}");
+    }
+
+    // The limits of a container count alike.
+    let mut saved: serde_json::Value = serde_json::from_str(&dgx.to_json()).unwrap();
+    saved["topology"]["nodes"][0]["machine"]["allowed_cpus"] = "56-111,168-223".into();
+    let within = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
+    assert_eq!(within.machine().allowed_cpus.as_ref().unwrap().len(), 112);
+    assert_eq!(Request::gpus(4).solve(&within).unwrap().gpu_indices(), [4, 5, 6, 7]);
 }
 
 #[test]

@@ -289,11 +289,28 @@ impl Topology {
         measured: Vec<Measured>,
         port: impl Fn(Bandwidth) -> Bandwidth,
     ) -> Self {
-        let node = |node: &Node| {
-            let mut node = node.clone();
+        let change = |node: &mut Node| {
             if let NodeKind::Nic(nic) = &mut node.kind {
                 nic.measured = nic.measured.map(&port);
             }
+        };
+        self.map_nodes(change, measured)
+    }
+
+    /// Returns the same machine of which only these CPUs may be used.
+    pub(crate) fn with_allowed_cpus(&self, cpus: &CpuSet) -> Self {
+        let change = |node: &mut Node| {
+            if let NodeKind::Machine(machine) = &mut node.kind {
+                machine.allowed_cpus = Some(cpus.clone());
+            }
+        };
+        self.map_nodes(change, self.0.measured.clone())
+    }
+
+    fn map_nodes(&self, change: impl Fn(&mut Node), measured: Vec<Measured>) -> Self {
+        let node = |node: &Node| {
+            let mut node = node.clone();
+            change(&mut node);
             node
         };
         self.with(self.0.graph.map(|_, own| node(own), |_, link| link.clone()), measured)

@@ -29,17 +29,23 @@ impl Topology {
         tree::nodes_near(|id| self.node(id), id)
     }
 
-    /// Returns whether no CPU is left beside a device whose NUMA node is known, though the machine has some: they are offline or
-    /// gone.
-    pub(crate) fn lacks_cpus(&self, id: NodeId) -> bool {
+    /// Returns the CPUs that are online and that the machine's limits allow.
+    pub(crate) fn usable_cpus(&self) -> CpuSet {
+        let machine = self.machine();
+        let mut cpus = self.cpus().difference(&machine.offline_cpus);
+        machine.allowed_cpus.iter().for_each(|allowed| cpus &= allowed);
+        cpus
+    }
+
+    /// Returns whether none of the usable CPUs is beside a device whose NUMA node is known, though there are some: those beside it
+    /// are offline, gone, or kept for others.
+    pub(crate) fn lacks_cpus(&self, id: NodeId, usable: &CpuSet) -> bool {
         let numa = || self.numa_ancestor(id).and_then(|id| self.node(id).kind.as_numa_node());
         let none_left = match self.local_cpus(id) {
-            Stated::Known(cpus) => cpus.is_empty(),
+            Stated::Known(cpus) => cpus.is_disjoint(usable),
             // Who lists the CPUs of the machine would list those of this node.
             _ => self.lists_all_cpus() && numa().is_some_and(|numa| numa.cpus.is_empty()),
         };
-        none_left
-            && self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty())
-            && !self.cpus().is_empty()
+        none_left && self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty()) && !usable.is_empty()
     }
 }

@@ -91,6 +91,8 @@ pub fn check(
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
     let questions = request.questions(&Solver::new(topology))?;
+    let usable = topology.usable_cpus().difference(&request.limits().reserved);
+    let topology = &topology.with_allowed_cpus(&usable);
     let inside = |question: &Question| {
         let positions = |set| question.weights.positions(set);
         let (free, include) = (positions(question.free), positions(question.include));
@@ -382,7 +384,8 @@ impl Checker<'_> {
                 _ => unknown += 1,
             }
         }
-        let lacks = |gpu: &&usize| self.topology.lacks_cpus(self.topology.devices()[**gpu]);
+        let usable = self.topology.usable_cpus();
+        let lacks = |gpu: &&usize| self.topology.lacks_cpus(self.topology.devices()[**gpu], &usable);
         (known.len() as u64 + unknown, unknown + set.iter().filter(lacks).count() as u64)
     }
 

@@ -190,7 +190,7 @@ fn usable_cpus(
     remarks: &mut Vec<String>,
 ) -> (CpuSet, CpuSet) {
     let machine = topology.machine();
-    let mut usable = allowed_cpus(topology).difference(&limits.reserved);
+    let mut usable = topology.usable_cpus().difference(&limits.reserved);
     limits.allowed.iter().for_each(|allowed| usable &= allowed);
     let mut isolated = CpuSet::new();
     if limits.isolated == Isolated::Avoid {
@@ -209,14 +209,6 @@ fn usable_cpus(
         Smt::One => first_threads(topology, &usable),
     };
     (usable, isolated)
-}
-
-/// Returns the CPUs that are online and that the machine's limits allow.
-pub(super) fn allowed_cpus(topology: &Topology) -> CpuSet {
-    let machine = topology.machine();
-    let mut cpus = topology.cpus().difference(&machine.offline_cpus);
-    machine.allowed_cpus.iter().for_each(|allowed| cpus &= allowed);
-    cpus
 }
 
 /// Returns the CPUs nearest to a GPU, usable or not; `None` where they are unknown.

@@ -4,7 +4,6 @@
 //! when a cpuset takes its first CPU away.
 
 use super::distances::groups;
-use super::pool::allowed_cpus;
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Provenance, Topology};
 use std::collections::BTreeMap;
@@ -60,7 +59,7 @@ impl Object {
 /// `--restrict` of hwloc's tools.
 pub(super) fn tree(topology: &Topology, usable: &CpuSet) -> Object {
     let complete = topology.cpus().difference(&topology.machine().offline_cpus);
-    let complete = if *usable == allowed_cpus(topology) { complete } else { usable.clone() };
+    let complete = if *usable == topology.usable_cpus() { complete } else { usable.clone() };
     let mut sets: Vec<CpuSet> = sets(topology).iter().map(|set| set.intersection(&complete)).collect();
     sets.retain(|set| !set.is_empty());
     sets.sort_by_cached_key(|set| (std::cmp::Reverse(set.len()), set.first()));
@@ -132,7 +131,7 @@ pub(super) fn distribute(topology: &Topology, usable: &CpuSet, count: usize) -> 
 /// that of all online CPUs, so that it does not change where a cpuset allows some of them only.
 pub fn logical_cpus(topology: &Topology) -> Vec<u32> {
     let mut order = Vec::new();
-    tree(topology, &allowed_cpus(topology)).leaves(&mut order);
+    tree(topology, &topology.usable_cpus()).leaves(&mut order);
     order
 }
 

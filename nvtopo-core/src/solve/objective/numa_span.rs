@@ -24,7 +24,7 @@ impl Objective for NumaSpan {
     }
 
     fn tie(&self) -> &'static str {
-        "with more GPUs beside which no CPUs are known"
+        "with more GPUs beside which no CPUs are known or left"
     }
 
     fn over_domains(&self) -> Option<OverDomains> {

@@ -60,6 +60,7 @@ impl Request {
     }
 
     fn decide(&self, solver: &Solver) -> Result<Decision> {
+        let solver = &*solver.without_cpus(&self.limits.reserved);
         self.first_of_choices(solver.topology(), |choice| self.decide_among(solver, choice))
     }
 
@@ -149,6 +150,7 @@ impl Request {
 
     /// Returns the questions to try in turn, at least one: first with as few faulty GPUs as possible, last with all of them.
     pub(in crate::solve) fn questions(&self, solver: &Solver) -> Result<Vec<Question>> {
+        let solver = &*solver.without_cpus(&self.limits.reserved);
         let mut questions = Vec::new();
         let mut none = None;
         for choice in self.choices(solver.topology())? {

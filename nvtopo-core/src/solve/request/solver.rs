@@ -1,8 +1,9 @@
 //! The solver of one machine: what is precomputed for it, and the memo of its answers.
 
 use super::builder::Request;
+use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Topology;
+use crate::model::{NodeId, Topology};
 use crate::once::Once;
 use crate::solve::placement::Placement;
 use crate::solve::placement::local::Local;
@@ -11,6 +12,7 @@ use crate::solve::search::domains::Domains;
 use crate::solve::search::set::{self, MAX_CANDIDATES, Set};
 use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weights::Weights;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The greatest number of memoized placements.
@@ -58,6 +60,23 @@ impl Solver {
     /// Returns the machine.
     pub fn topology(&self) -> &Topology {
         &self.0.topology
+    }
+
+    /// Returns the solver of the machine without some CPUs, where no others are left beside some GPU.
+    pub(in crate::solve) fn without_cpus(&self, reserved: &CpuSet) -> Cow<'_, Self> {
+        let topology = self.topology();
+        if reserved.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let usable = topology.usable_cpus();
+        let left = usable.difference(reserved);
+        let gpus = &topology.devices()[..topology.gpus().len()];
+        let changes = |gpu: &NodeId| topology.lacks_cpus(*gpu, &usable) != topology.lacks_cpus(*gpu, &left);
+        if gpus.iter().any(changes) {
+            Cow::Owned(Self::new(&topology.with_allowed_cpus(&left)))
+        } else {
+            Cow::Borrowed(self)
+        }
     }
 
     /// Returns the local CPUs and NICs of the GPUs.

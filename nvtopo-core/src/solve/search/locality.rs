@@ -54,7 +54,8 @@ impl Locality {
                 }
             })
             .collect();
-        let lacks = |&(_, gpu): &(usize, &usize)| topology.lacks_cpus(topology.devices()[*gpu]);
+        let usable = topology.usable_cpus();
+        let lacks = |&(_, gpu): &(usize, &usize)| topology.lacks_cpus(topology.devices()[*gpu], &usable);
         let lacking = gpus.iter().enumerate().filter(lacks);
         let poor = lacking.fold(unknown, |poor, (candidate, _)| poor | 1 << candidate);
         let words = numbers.len().div_ceil(64);

@@ -61,7 +61,8 @@ impl Tree {
         }
         let levels = levels(topology)?;
         let (numa, costs) = numa(topology)?;
-        let lacks = |gpu: usize| topology.lacks_cpus(topology.devices()[gpu]);
+        let usable = topology.usable_cpus();
+        let lacks = |gpu: usize| topology.lacks_cpus(topology.devices()[gpu], &usable);
         let each = (0..gpus).map(|gpu| if lacks(gpu) { numa_cost(0, 1).cast_signed() } else { 0 }).collect();
         let mut growth =
             Growth { topology, nics: nearest(topology)?, numa, costs, each, domains: Vec::new() };
