@@ -5,8 +5,8 @@ use nvtopo::model::{
 };
 use nvtopo::solve::check::{Claim, Verdict, check};
 use nvtopo::{
-    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Placement, Request, Topology, VisibleGpus,
-    nic_interrupt_cpus, share_cpus, split_cpus,
+    CpuLimits, CpuRules, CpuSet, CudaOrder, Isolated, LocalRank, Part, Placement, Request, Topology,
+    VisibleGpus, nic_interrupt_cpus, share_cpus, split_cpus,
 };
 use proptest::prelude::*;
 
@@ -320,6 +320,19 @@ fn gpus_beside_which_no_cpu_is_left_are_chosen_last() {
     let within = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
     assert_eq!(within.machine().allowed_cpus.as_ref().unwrap().len(), 112);
     assert_eq!(Request::gpus(4).solve(&within).unwrap().gpu_indices(), [4, 5, 6, 7]);
+
+    // So do isolated CPUs, unless they are used.
+    saved["topology"]["nodes"][0]["machine"] = serde_json::json!({"isolated_cpus": "0-55,112-167"});
+    let isolated = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
+    assert_eq!(Request::gpus(4).solve(&isolated).unwrap().gpu_indices(), [4, 5, 6, 7]);
+    let used = Request::gpus(4).isolated(Isolated::Use).solve(&isolated).unwrap();
+    assert_eq!(used.gpu_indices(), [0, 1, 2, 3]);
+
+    // CPUs count where NUMA nodes are unknown.
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/solver/cpus-without-nodes.txt");
+    let nodeless = Topology::parse("topo.txt", &std::fs::read(file).unwrap()).unwrap();
+    let placement = Request::gpus(2).reserved_cpus("0-47".parse().unwrap()).solve(&nodeless).unwrap();
+    assert_eq!(placement.gpu_indices(), [4, 5]);
 }
 
 #[test]

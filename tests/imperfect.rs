@@ -137,6 +137,33 @@ fn the_work_of_a_request_has_a_limit() {
 }
 
 #[test]
+fn ties_that_take_long_to_break_leave_the_first_objective_its_search() {
+    let (small, large) = (recorded("mesh17.txt"), recorded("mesh32.txt"));
+    let sum = |without: usize| -> u64 {
+        let own = |gpu: &usize| *gpu != without;
+        let pairs = (0..17).filter(own).flat_map(|a| (0..a).filter(own).map(move |b| (a, b)));
+        pairs.map(|(a, b)| small.pairs().pair(a, b).rate.unwrap().bandwidth.as_mb_per_s()).sum()
+    };
+    let placement = Request::gpus(16).objectives(["pair-sum"]).tolerance(0.0).solve(&small).unwrap();
+    let Quantity::Bandwidth(found) = value(&placement, "pair-sum") else { panic!("{placement:?}") };
+    assert_eq!(Some(found.as_mb_per_s()), (0..17).map(sum).max());
+    let placement = Request::gpus(12).objectives(["numa-span"]).solve(&large).unwrap();
+    assert_eq!(value(&placement, "numa-span"), Quantity::NumaNodes(2), "{placement:?}");
+}
+
+#[test]
+fn the_reason_says_that_others_do_not_meet_the_request() {
+    let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+    let why = Request::gpus(2).include([0, 1]).solve(&dgx1).unwrap().why().to_owned();
+    assert!(
+        why.ends_with("no 2 of the 8 GPUs to choose from are better by ring and meet the request."),
+        "{why}"
+    );
+    let why = Request::gpus(1).solve(&recorded("dense18-16.json")).unwrap().why().to_owned();
+    assert_eq!(why, "GPU0; the search was stopped before it could rule out a better GPU.");
+}
+
+#[test]
 fn noise_does_not_beat_numa() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/solver");
     let file = folder.join("dgx-2-measured-p2p.txt");

@@ -37,8 +37,8 @@ impl Topology {
         cpus
     }
 
-    /// Returns whether none of the usable CPUs is beside a device whose NUMA node is known, though there are some: those beside it
-    /// are offline, gone, or kept for others.
+    /// Returns whether the machine has usable CPUs, but none of them is local to a device: they are offline, gone, or kept for
+    /// others. False where the device's CPUs are unknown.
     pub(crate) fn lacks_cpus(&self, id: NodeId, usable: &CpuSet) -> bool {
         let numa = || self.numa_ancestor(id).and_then(|id| self.node(id).kind.as_numa_node());
         let none_left = match self.local_cpus(id) {
@@ -46,6 +46,6 @@ impl Topology {
             // Who lists the CPUs of the machine would list those of this node.
             _ => self.lists_all_cpus() && numa().is_some_and(|numa| numa.cpus.is_empty()),
         };
-        none_left && self.local_nodes(id).known().is_some_and(|nodes| !nodes.is_empty()) && !usable.is_empty()
+        none_left && !usable.is_empty()
     }
 }

@@ -8,6 +8,7 @@ mod served;
 use crate::error::Result;
 use crate::model::{Pair, PathType, Topology};
 use crate::solve::constraint::Constraint;
+use crate::solve::cpus::usable_by_all;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Supply;
 use crate::solve::placement::score::Score;
@@ -91,8 +92,7 @@ pub fn check(
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
     let questions = request.questions(&Solver::new(topology))?;
-    let usable = topology.usable_cpus().difference(&request.limits().reserved);
-    let topology = &topology.with_allowed_cpus(&usable);
+    let topology = &topology.with_allowed_cpus(&usable_by_all(topology, request.limits()));
     let inside = |question: &Question| {
         let positions = |set| question.weights.positions(set);
         let (free, include) = (positions(question.free), positions(question.include));
@@ -339,7 +339,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Returns whether the value rests on known facts only. A bandwidth above zero always does.
+    /// Returns whether the value rests on known facts only. A bandwidth above zero does, but for sums of pairs.
     fn is_known(&self, objective: &str, set: &[usize]) -> bool {
         let nodes = |gpu: usize| self.topology.local_nodes(self.topology.devices()[gpu]).clone();
         let gpus: Vec<usize> = (0..self.topology.gpus().len()).collect();
@@ -352,9 +352,14 @@ impl Checker<'_> {
             "nic" => {
                 let usable = crate::query::usable_nics(self.topology);
                 let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
-                self.topology.nics().len() > 0 && pairs.into_iter().all(|pair| pair.rate.is_some())
+                let known = || pairs.into_iter().all(|pair| pair.rate.is_some());
+                self.worth(objective, set, &[]).0 > 0 || self.topology.nics().len() > 0 && known()
             }
-            "tree" | "all-to-all" => self.topology.nvlink_known() && rates(set) && set.len() <= 16,
+            "tree" | "all-to-all" => {
+                let nvlinks = || self.pairs(set).all(|pair| pair.nvlinks == 0 || pair.rate.is_some());
+                let known = || self.topology.nvlink_known() && set.len() <= 16 && nvlinks();
+                set.len() < 2 || self.worth(objective, set, &[]).0 > 0 || known()
+            }
             _ => self.worth(objective, set, &[]).0 > 0 || rates(set),
         }
     }
@@ -390,7 +395,7 @@ impl Checker<'_> {
     }
 
     /// Returns the greatest path such that every GPU has a NIC over at least that path, and no NIC serves more than its part of
-    /// the GPUs: such an assignment exists if each group of GPUs reaches enough NICs (Hall).
+    /// the GPUs: each GPU takes a NIC with room, or that of another GPU that finds a new one (augmenting paths).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = crate::query::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
@@ -414,13 +419,8 @@ impl Checker<'_> {
                     paths(*gpu).enumerate().filter(|(_, path)| path >= level).map(|(nic, _)| nic).collect()
                 })
                 .collect();
-            let groups = 1..1u64 << set.len().min(16);
-            groups.into_iter().all(|group| {
-                let members =
-                    reached.iter().enumerate().take(16).filter(|(index, _)| group >> index & 1 == 1);
-                let nics: BTreeSet<usize> = members.flat_map(|(_, nics)| nics.iter().copied()).collect();
-                nics.iter().map(|nic| room[*nic]).sum::<usize>() >= group.count_ones() as usize
-            })
+            let mut users = vec![Vec::new(); nics.len()];
+            (0..set.len()).all(|gpu| served(gpu, &reached, room, &mut users, &mut BTreeSet::new()))
         })
     }
 
@@ -442,6 +442,32 @@ impl Checker<'_> {
         };
         (self.mix.iter().map(|(size, often)| part(*size) * u128::from(*often)).sum::<u128>() as u64, 0)
     }
+}
+
+/// Finds a NIC for one more GPU, where others may change theirs.
+fn served(
+    gpu: usize,
+    reached: &[BTreeSet<usize>],
+    room: &[usize],
+    users: &mut [Vec<usize>],
+    tried: &mut BTreeSet<usize>,
+) -> bool {
+    for nic in &reached[gpu] {
+        if !tried.insert(*nic) {
+            continue;
+        }
+        if users[*nic].len() < room[*nic] {
+            users[*nic].push(gpu);
+            return true;
+        }
+        for at in 0..users[*nic].len() {
+            if served(users[*nic][at], reached, room, users, tried) {
+                users[*nic][at] = gpu;
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn nearness(path: PathType) -> u64 {
@@ -467,7 +493,7 @@ fn each(of: &[usize], count: usize, call: &mut dyn FnMut(&[usize])) {
         if set.len() == count {
             return call(set);
         }
-        for (index, next) in of.iter().enumerate() {
+        for (index, next) in of.iter().enumerate().take((of.len() + set.len() + 1).saturating_sub(count)) {
             set.push(*next);
             grow(&of[index + 1..], count, set, call);
             set.pop();

@@ -12,7 +12,9 @@ pub(super) fn lack(supply: &Supply, set: &[usize]) -> Option<Kind> {
     supply.kinds().find(|kind| {
         let need = supply.need(*kind);
         if *kind == Kind::Nics {
-            return supply.nics().is_some_and(|room| set.len() > room.iter().sum::<usize>());
+            return supply.nics().is_some_and(|room| {
+                set.len() > room.iter().fold(0, |all: usize, room| all.saturating_add(*room))
+            });
         }
         if *kind == Kind::Cpus {
             let near = set.iter().filter_map(|gpu| supply.near(*gpu).cloned()).collect();

@@ -30,6 +30,7 @@ pub use limits::{Cores, CpuLimits, Isolated, Smt};
 pub(super) use memory::{all_memory, local_memory, memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 use pool::CpuPool;
+pub(super) use pool::usable_by_all;
 pub use reserve::nic_interrupt_cpus;
 pub use shares::CpuRules;
 use shares::{Share, Shares};

@@ -180,6 +180,13 @@ impl<'a> Beside<'a> {
     }
 }
 
+/// Returns the CPUs that a job may use by the limits of its request, whatever its processes are bound to: that differs between the
+/// ranks of a job, which must all choose the same GPUs.
+pub(in crate::solve) fn usable_by_all(topology: &Topology, limits: &CpuLimits) -> CpuSet {
+    let limits = CpuLimits { allowed: None, ..limits.clone() };
+    usable_cpus(topology, &limits, Smt::All, &CoreClasses::of(topology), &mut Vec::new()).0
+}
+
 /// Returns the CPUs that may be given away, and those left out because they are isolated. Isolated CPUs are kept back,
 /// unless there are no others: then they are meant for this use.
 fn usable_cpus(

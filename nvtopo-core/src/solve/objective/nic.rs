@@ -64,7 +64,11 @@ impl Objective for Nic {
 
     /// Returns an upper bound: no GPU has a better path than that to its nearest NIC.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let nearest = &partial.weights.locality().nearest;
+        let locality = partial.weights.locality();
+        if let Some(worth) = locality.nearest_of_all {
+            return worth;
+        }
+        let nearest = &locality.nearest;
         let chosen = members(partial.chosen).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
         chosen.min(partial.worst_to_join(|gpu| nearest[gpu]))
     }

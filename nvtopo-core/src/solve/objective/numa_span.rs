@@ -42,8 +42,8 @@ impl Objective for NumaSpan {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let locality = partial.weights.locality();
-        let poor = (partial.chosen & locality.poor).count_ones();
-        numa_worth(numa_cost(locality.span(partial.chosen).into(), poor.into())).into()
+        let short = locality.shortcomings(partial.chosen);
+        numa_worth(numa_cost(locality.span(partial.chosen).into(), short.into())).into()
     }
 
     /// Returns an upper bound: GPUs that join add as many nodes as the fullest groups need to hold them, unless enough GPUs share
@@ -51,7 +51,6 @@ impl Objective for NumaSpan {
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let locality = partial.weights.locality();
         let span = locality.span(partial.chosen);
-        let poor = (partial.chosen & locality.poor).count_ones();
         let beyond = |set: Set| (partial.missing as u32).saturating_sub((partial.open & !set).count_ones());
         let join = beyond(locality.unknown);
         let within = if partial.missing > 0 { locality.within(partial.open, partial.chosen) } else { 0 };
@@ -59,7 +58,7 @@ impl Objective for NumaSpan {
         let more = locality.fewest_groups(partial.open, partial.chosen, more);
         numa_worth(numa_cost(
             u64::from(span) + u64::from(join.max(more)),
-            u64::from(poor) + u64::from(beyond(locality.poor)),
+            (locality.shortcomings(partial.chosen) + join + beyond(locality.without_cpus)).into(),
         ))
     }
 

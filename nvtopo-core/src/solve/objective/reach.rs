@@ -96,7 +96,7 @@ impl<'a> Beside<'a> {
         self.single.max(Bandwidth::from_mb_per_s(several))
     }
 
-    /// Returns whether it is no more than a bandwidth for one set.
+    /// Returns whether the bound for one set is no more than a bandwidth.
     pub(super) fn within(&self, carried: Bandwidth, set: Set) -> bool {
         let sends =
             |gpu: usize| self.weights.room(gpu, set).most_beside_pcie(self.widest, self.weights.links().link);

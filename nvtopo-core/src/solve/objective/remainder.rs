@@ -57,6 +57,10 @@ impl Objective for Remainder {
         Some(OverDomains::Remainder)
     }
 
+    fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.gpus() > MAX_RINGS || Ring.interchangeable(weights, a, b)
+    }
+
     fn is_slow(&self) -> bool {
         true
     }

@@ -245,12 +245,13 @@ impl fmt::Display for Placement {
     }
 }
 
-/// Completes a solution with what belongs to its GPUs, and with the reason.
+/// Completes a solution with what belongs to its GPUs, and with the reason. `limited`: not every set of the candidates meets the
+/// request.
 pub(super) fn complete(
     topology: &Topology,
     local: &Local,
     chosen: &[usize],
-    candidates: &[usize],
+    (candidates, limited): (&[usize], bool),
     solution: &Solution,
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
@@ -272,7 +273,7 @@ pub(super) fn complete(
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let first = (objectives[0].name(), solution.values[0]);
-    let why = explain(topology, chosen, candidates, first, proof);
+    let why = explain(topology, chosen, (candidates, limited), first, proof);
     let of_gpus = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
     let of_gpus =
         of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
@@ -313,7 +314,7 @@ fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
 fn explain(
     topology: &Topology,
     chosen: &[usize],
-    candidates: &[usize],
+    (candidates, limited): (&[usize], bool),
     (first, value): (&str, Weight),
     proof: Proof,
 ) -> String {
@@ -324,11 +325,15 @@ fn explain(
     let is_short = (1..count).contains(&candidates.iter().filter(is_sound).count());
     let faults = if is_short { " with as few faulty ones" } else { "" };
     let candidates = candidates.len();
+    let (meets, meet) = if limited { (" and meets the request", " and meet the request") } else { ("", "") };
     let Some((a, b, pair)) = worst_pair(topology, chosen) else {
         let only = chosen.first().map_or_else(String::new, |only| name(*only));
         return match candidates {
             1 => format!("{only} is the only GPU there is to choose."),
-            _ => format!("{only}: no other of the {candidates} GPUs to choose from is better."),
+            _ if matches!(proof, Proof::Bound { .. }) => {
+                format!("{only}; the search was stopped before it could rule out a better GPU.")
+            }
+            _ => format!("{only}: no other of the {candidates} GPUs to choose from is better{meets}."),
         };
     };
     // The search has computed the rings already, which is expensive on large sets.
@@ -347,14 +352,14 @@ fn explain(
         }
         (_, "min-pair") => {
             format!(
-                "{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair{faults}."
+                "{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair{faults}{meet}."
             )
         }
         (_, "ring") if count > 2 => {
-            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more{faults}.")
+            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more{faults}{meet}.")
         }
         _ => format!(
-            "{has}; no {count} of the {candidates} GPUs to choose from are better by {first}{faults}."
+            "{has}; no {count} of the {candidates} GPUs to choose from are better by {first}{faults}{meet}."
         ),
     }
 }

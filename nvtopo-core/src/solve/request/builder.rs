@@ -329,7 +329,7 @@ impl Request {
         Ok((!self.needs.is_empty()).then(|| Supply::of(topology, &self.needs, &self.limits, used)))
     }
 
-    /// Returns whether the request asks for more than a number of GPUs.
+    /// Returns whether constraints, resources or allowed sets limit the choice.
     pub(in crate::solve) fn is_constrained(&self) -> bool {
         !self.require.is_empty() || !self.needs.is_empty() || self.allowed.is_some()
     }

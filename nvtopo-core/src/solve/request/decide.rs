@@ -60,7 +60,7 @@ impl Request {
     }
 
     fn decide(&self, solver: &Solver) -> Result<Decision> {
-        let solver = &*solver.without_cpus(&self.limits.reserved);
+        let solver = &solver.within(&self.limits);
         self.first_of_choices(solver.topology(), |choice| self.decide_among(solver, choice))
     }
 
@@ -95,7 +95,14 @@ impl Request {
         let Some(found) = problem.by_domains(None) else { return Ok(None) };
         let found =
             found.map_err(|_| Error::unsatisfiable(format!("no {} GPUs can be chosen", self.count)))?;
-        Ok(Some(Decision { problem, found, preference: None, unmet: Vec::new(), supply: None }))
+        Ok(Some(Decision {
+            problem,
+            found,
+            preference: None,
+            unmet: Vec::new(),
+            limited: !self.include.is_empty(),
+            supply: None,
+        }))
     }
 
     fn decide_among(&self, solver: &Solver, choice: Choice) -> Result<Decision> {
@@ -122,7 +129,8 @@ impl Request {
                 Ok(solution) => {
                     let found = (weights.positions(solution.chosen), solution);
                     let problem = Problem::Sets { question, limits };
-                    return Ok(Decision { problem, found, preference, unmet, supply });
+                    let limited = self.is_constrained() || !self.include.is_empty() || preference.is_some();
+                    return Ok(Decision { problem, found, preference, unmet, limited, supply });
                 }
                 Err(none) => none,
             };
@@ -150,7 +158,7 @@ impl Request {
 
     /// Returns the questions to try in turn, at least one: first with as few faulty GPUs as possible, last with all of them.
     pub(in crate::solve) fn questions(&self, solver: &Solver) -> Result<Vec<Question>> {
-        let solver = &*solver.without_cpus(&self.limits.reserved);
+        let solver = &solver.within(&self.limits);
         let mut questions = Vec::new();
         let mut none = None;
         for choice in self.choices(solver.topology())? {

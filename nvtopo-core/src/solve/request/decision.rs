@@ -182,6 +182,8 @@ pub(in crate::solve) struct Decision {
     /// The preference that is met.
     pub(in crate::solve) preference: Option<Constraint>,
     pub(in crate::solve) unmet: Vec<Unmet>,
+    /// True if the request asks for more than a number of GPUs.
+    pub(in crate::solve) limited: bool,
     /// The supplies local to the GPUs, if the request needs some.
     pub(in crate::solve) supply: Option<Supply>,
 }
@@ -199,7 +201,8 @@ impl Decision {
         let (free, _, _) = self.problem.choice();
         let (objectives, (gpus, solution)) = (&self.problem.criteria().objectives, &self.found);
         let solution = &*as_measured(topology, gpus, objectives, solution, self.nic_room());
-        let mut placement = complete(topology, local, gpus, &free, solution, objectives, service.limits);
+        let mut placement =
+            complete(topology, local, gpus, (&free, self.limited), solution, objectives, service.limits);
         placement.remark(self.problem.remarks().iter().cloned());
         placement.remark(one_way(topology, &free).filter(|_| gpus.len() > 1));
         let service = Service { supply: self.supply.as_ref(), ..service };

@@ -5,6 +5,7 @@ use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, Topology};
 use crate::once::Once;
+use crate::solve::cpus::{Cores, CpuLimits, usable_by_all};
 use crate::solve::placement::Placement;
 use crate::solve::placement::local::Local;
 use crate::solve::search::bounded::Bounded;
@@ -12,11 +13,13 @@ use crate::solve::search::domains::Domains;
 use crate::solve::search::set::{self, MAX_CANDIDATES, Set};
 use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weights::Weights;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The greatest number of memoized placements.
 const MAX_PLACEMENTS: usize = 64;
+
+/// The greatest number of sets of usable CPUs whose solvers are kept.
+const MAX_WITHIN: usize = 4;
 
 /// A solver of requests for one machine, which keeps what it computed: weights of pairs, values of sets, and the last placements.
 /// A request that is asked again, as by each rank of a job, is answered in less than a microsecond.
@@ -43,6 +46,8 @@ struct Prepared {
     domains: Once<Arc<Option<Domains>>>,
     local: Local,
     placements: Bounded<Request, Placement, MAX_PLACEMENTS>,
+    /// The solvers of the machine with fewer CPUs, where that makes a difference.
+    within: Bounded<CpuSet, Option<Solver>, MAX_WITHIN>,
 }
 
 impl Solver {
@@ -54,6 +59,7 @@ impl Solver {
             domains: Once::new(),
             local: Local::default(),
             placements: Bounded::default(),
+            within: Bounded::default(),
         }))
     }
 
@@ -62,21 +68,23 @@ impl Solver {
         &self.0.topology
     }
 
-    /// Returns the solver of the machine without some CPUs, where no others are left beside some GPU.
-    pub(in crate::solve) fn without_cpus(&self, reserved: &CpuSet) -> Cow<'_, Self> {
+    /// Returns a solver of the machine with the CPUs that a request may use, if that leaves some GPU without CPUs beside it; else
+    /// this one.
+    pub(in crate::solve) fn within(&self, limits: &CpuLimits) -> Self {
         let topology = self.topology();
-        if reserved.is_empty() {
-            return Cow::Borrowed(self);
+        let unlimited = limits.reserved.is_empty() && limits.cores == Cores::All;
+        if unlimited && topology.machine().isolated_cpus.is_empty() {
+            return self.clone();
         }
-        let usable = topology.usable_cpus();
-        let left = usable.difference(reserved);
-        let gpus = &topology.devices()[..topology.gpus().len()];
-        let changes = |gpu: &NodeId| topology.lacks_cpus(*gpu, &usable) != topology.lacks_cpus(*gpu, &left);
-        if gpus.iter().any(changes) {
-            Cow::Owned(Self::new(&topology.with_allowed_cpus(&left)))
-        } else {
-            Cow::Borrowed(self)
-        }
+        let left = usable_by_all(topology, limits);
+        let other = self.0.within.at(left.clone(), || {
+            let usable = topology.usable_cpus();
+            let mut gpus = topology.devices()[..topology.gpus().len()].iter();
+            let lacks = |gpu: &NodeId, cpus: &CpuSet| topology.lacks_cpus(*gpu, cpus);
+            let changes = gpus.any(|gpu| lacks(gpu, &usable) != lacks(gpu, &left));
+            changes.then(|| Self::new(&topology.with_allowed_cpus(&left)))
+        });
+        other.unwrap_or_else(|| self.clone())
     }
 
     /// Returns the local CPUs and NICs of the GPUs.

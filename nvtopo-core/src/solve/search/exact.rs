@@ -44,6 +44,8 @@ struct Search<'a> {
     /// The first objective at which a comparison used a value that may be too low. By the objectives before it no set is better.
     doubt: usize,
     steps: u64,
+    /// The effort for objectives after the first: no more than half of the steps, or the first could not decide either.
+    ties: u64,
 }
 
 struct Best {
@@ -95,7 +97,17 @@ impl<'a> Search<'a> {
         let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
         let greatest = greatest.map_or(Weight::default(), |(weight, _, _)| *weight);
         let to_chosen = vec![(Weight::MAX, Weight::default()); weights.gpus() * (task.count + 1)];
-        Self { weights, task, interchangeable, greatest, to_chosen, best: None, doubt: usize::MAX, steps: 0 }
+        Self {
+            weights,
+            task,
+            interchangeable,
+            greatest,
+            to_chosen,
+            best: None,
+            doubt: usize::MAX,
+            steps: 0,
+            ties: 0,
+        }
     }
 
     fn run(mut self) -> Result<Solution, NoSet> {
@@ -221,6 +233,9 @@ impl<'a> Search<'a> {
             return false;
         }
         for (index, objective) in self.task.objectives.iter().enumerate() {
+            if self.best.is_some() && self.skips(index) {
+                return false;
+            }
             let Some((best, _)) = self.value_of_best(index) else { return true };
             let partial = Partial { compared: Some(best), ..self.partial(state) };
             let mut bound = objective.bound(&partial);
@@ -236,11 +251,26 @@ impl<'a> Search<'a> {
         self.best.is_none()
     }
 
+    /// Returns whether an objective after the first is left out from now on.
+    fn skips(&mut self, index: usize) -> bool {
+        let skips = index > 0 && self.ties >= self.task.most_steps / 2;
+        if skips {
+            self.doubt = self.doubt.min(index);
+        }
+        skips
+    }
+
     /// Returns the value of a complete set by one objective, and whether it is exact.
     fn value(&mut self, state: &State, index: usize) -> (Weight, bool) {
         let rest = self.task.free & !state.chosen;
         let value = self.task.objectives[index].value(&self.partial(state), rest);
-        self.steps += u64::from(value.effort);
+        let effort = u64::from(value.effort);
+        if index == 0 {
+            self.steps += effort;
+        } else {
+            self.steps += effort.min((self.task.most_steps / 2).saturating_sub(self.ties));
+            self.ties += effort;
+        }
         (value.worth, value.proven)
     }
 
@@ -263,13 +293,18 @@ impl<'a> Search<'a> {
             if ahead {
                 break;
             }
+            if self.skips(index) {
+                return;
+            }
             let (worth, proven) = self.value(state, index);
             (own.values[index], own.known) = ((worth, proven), index + 1);
             let Some((best, best_proven)) = self.value_of_best(index) else { break };
-            if !proven || !best_proven {
+            let order = worth.cmp(&best);
+            // A value that is not proven may be too low.
+            if !proven && order != Ordering::Greater || !best_proven && order != Ordering::Less {
                 self.doubt = self.doubt.min(index);
             }
-            match worth.cmp(&best) {
+            match order {
                 Ordering::Less => return,
                 Ordering::Greater => ahead = true,
                 Ordering::Equal => {}

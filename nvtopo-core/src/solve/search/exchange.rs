@@ -7,10 +7,13 @@ use super::set::{Set, members, of};
 use super::threshold::SearchSpace;
 use super::value::Value;
 use crate::query::Weight;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 /// The greatest number of pairs of GPUs that are evaluated.
 const MAX_WORK: u64 = 1_500_000;
+
+/// The greatest part of it for objectives after the first: where these take long to value, the first still decides.
+const MAX_TIES: u64 = MAX_WORK / 2;
 
 /// The number of pairs that count as one step of the search for the best set.
 const WORK_OF_STEP: u64 = 500;
@@ -72,8 +75,12 @@ struct Exchange<'a, 'b> {
     room: &'a SearchSpace<'b>,
     objectives: &'a [&'static dyn Objective],
     set: Set,
+    /// The values of the set by the first `known` objectives.
     values: Values,
+    known: usize,
     work: u64,
+    /// The effort for objectives after the first.
+    ties: u64,
 }
 
 /// Finds a good set by some objectives, and returns it with the number of steps. With a cycle, members are exchanged only if it
@@ -87,11 +94,11 @@ pub(super) fn best(
     let objectives = if cycle.is_some() { &objectives[1..] } else { objectives };
     let quick = objectives.iter().position(|objective| objective.is_slow()).unwrap_or(objectives.len());
     let objectives = &objectives[..quick];
-    let mut own = Exchange { room, objectives, set: first, values: Values::default(), work: 0 };
+    let values = Values::default();
+    let mut own = Exchange { room, objectives, set: first, values, known: 0, work: 0, ties: 0 };
     if room.open.count_ones() as usize == room.task.count || objectives.is_empty() {
         return (first, 0);
     }
-    own.values = own.values_of(first);
     if cycle.is_none() {
         own.grow_around();
     }
@@ -100,15 +107,26 @@ pub(super) fn best(
 }
 
 impl Exchange<'_, '_> {
-    fn values_of(&mut self, set: Set) -> Values {
-        let mut values = Values::default();
-        let partial = whole(self.room, set);
-        for (own, objective) in values.iter_mut().zip(self.objectives) {
-            let value = objective.value(&partial, self.room.task.free & !set);
-            self.work += u64::from(value.effort) * EFFORT;
-            *own = value.worth;
+    fn value(&mut self, partial: &Partial<'_>, place: usize) -> Weight {
+        let value = self.objectives[place].value(partial, self.room.task.free & !partial.chosen);
+        let effort = u64::from(value.effort) * EFFORT;
+        if place == 0 {
+            self.work += effort;
+        } else {
+            self.work += effort.min(MAX_TIES.saturating_sub(self.ties));
+            self.ties += effort;
         }
-        values
+        value.worth
+    }
+
+    /// Returns the value of the best set so far.
+    fn best_value(&mut self, place: usize) -> Weight {
+        let partial = whole(self.room, self.set);
+        while self.known <= place {
+            self.values[self.known] = self.value(&partial, self.known);
+            self.known += 1;
+        }
+        self.values[place]
     }
 
     /// Takes a set if it is better than the best so far.
@@ -116,17 +134,20 @@ impl Exchange<'_, '_> {
         let size = u64::from(set.count_ones());
         self.work += size * size / 2 + 16;
         let partial = whole(self.room, set);
-        let rest = self.room.task.free & !set;
-        for (place, objective) in self.objectives.iter().enumerate() {
-            let value = objective.value(&partial, rest);
-            self.work += u64::from(value.effort) * EFFORT;
-            if value.worth < self.values[place] {
+        for place in 0..self.objectives.len() {
+            if place > 0 && self.ties >= MAX_TIES {
                 return false;
             }
-            if value.worth > self.values[place] {
-                self.set = set;
-                self.values = self.values_of(set);
-                return true;
+            let value = self.value(&partial, place);
+            match value.cmp(&self.best_value(place)) {
+                Ordering::Less => return false,
+                Ordering::Greater => {
+                    self.set = set;
+                    self.values[place] = value;
+                    self.known = place + 1;
+                    return true;
+                }
+                Ordering::Equal => {}
             }
         }
         false

@@ -1,6 +1,6 @@
 //! The locality of the candidates: their local NUMA nodes, their models, and their paths to the NICs.
 
-use super::set::{Set, members};
+use super::set::{self, Set, members};
 use crate::model::Topology;
 use crate::query::{Weight, gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ pub(in crate::solve) struct Locality {
     shared: Vec<u64>,
     /// The candidates whose nodes are unknown.
     pub(in crate::solve) unknown: Set,
-    /// These, and the candidates beside whose nodes no CPU is left.
-    pub(in crate::solve) poor: Set,
+    /// The candidates beside which no CPU is left.
+    pub(in crate::solve) without_cpus: Set,
     /// The candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
     pub(in crate::solve) models: Vec<Set>,
     /// The candidates whose model is unknown.
@@ -31,6 +31,8 @@ pub(in crate::solve) struct Locality {
     to_nics: Vec<Weight>,
     /// The greatest weight of each candidate to a NIC.
     pub(in crate::solve) nearest: Vec<Weight>,
+    /// The same, where all candidates have the same.
+    pub(in crate::solve) nearest_of_all: Option<Weight>,
     /// The number of GPUs that one NIC serves if all GPUs of the machine use NICs.
     pub(in crate::solve) per_nic: usize,
 }
@@ -57,7 +59,7 @@ impl Locality {
         let usable = topology.usable_cpus();
         let lacks = |&(_, gpu): &(usize, &usize)| topology.lacks_cpus(topology.devices()[*gpu], &usable);
         let lacking = gpus.iter().enumerate().filter(lacks);
-        let poor = lacking.fold(unknown, |poor, (candidate, _)| poor | 1 << candidate);
+        let without_cpus = set::of(lacking.map(|(candidate, _)| candidate));
         let words = numbers.len().div_ceil(64);
         let mut nodes = vec![0; words * gpus.len()];
         for (candidate, list) in lists.iter().enumerate() {
@@ -88,7 +90,9 @@ impl Locality {
         let to_nics: Vec<Weight> =
             gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
-        let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
+        let nearest: Vec<Weight> = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
+        let alike = nearest.iter().all(|own| *own == nearest[0]);
+        let nearest_of_all = nearest.first().copied().filter(|_| alike);
         let mut models: BTreeMap<Result<&str, usize>, Set> = BTreeMap::new();
         let mut unknown_models = 0;
         let all: Vec<_> = topology.gpus().collect();
@@ -105,14 +109,20 @@ impl Locality {
             nodes,
             shared,
             unknown,
-            poor,
+            without_cpus,
             models,
             unknown_models,
             nics: nics.len(),
             to_nics,
             nearest,
+            nearest_of_all,
             per_nic,
         }
+    }
+
+    /// Returns how often members of a set have unknown nodes, or no CPU left beside them.
+    pub(in crate::solve) fn shortcomings(&self, set: Set) -> u32 {
+        (set & self.unknown).count_ones() + (set & self.without_cpus).count_ones()
     }
 
     /// Returns the number of NUMA nodes that the members of a set are local to, together.
@@ -163,7 +173,7 @@ impl Locality {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
-        let kind = |gpu: usize| (self.unknown >> gpu & 1, self.poor >> gpu & 1);
+        let kind = |gpu: usize| (self.unknown >> gpu & 1, self.without_cpus >> gpu & 1);
         kind(a) == kind(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 

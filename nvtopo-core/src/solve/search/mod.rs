@@ -25,7 +25,7 @@ use problem::{NoSet, Solution, Task};
 use set::Set;
 use weights::Weights;
 
-/// The greatest number of GPUs for which branch and bound is used where the domains would give more.
+/// The greatest number of GPUs of a machine whose sets are all searched by branch and bound.
 const MAX_SEARCHED: usize = 16;
 
 /// Finds the best set.

@@ -33,8 +33,8 @@ pub struct Partial<'a> {
     pub greatest: Weight,
     /// The number of GPUs that each usable NIC has room for, where the request states it.
     pub nic_room: Option<&'a [usize]>,
-    /// The value with which a bound is compared, where it serves for nothing else: it matters only on which side of it the bound
-    /// is.
+    /// The value with which a bound is compared: only whether it is above, equal or below matters. `None`: the bound itself is
+    /// used.
     pub compared: Option<Weight>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Partial<'a> {
     }
 
     /// Returns the `missing`-th best value of the open candidates, an upper bound on the worst of those that join.
-    /// [`Weight::MAX`] where none joins, the least weight where the open candidates are too few.
+    /// [`Weight::MAX`] where none joins, zero where the open candidates are too few.
     pub(in crate::solve) fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
         let mut room = [Weight::default(); Set::BITS as usize];
         let (mut count, mut least, mut greatest) = (0, Weight::MAX, Weight::default());
@@ -134,7 +134,7 @@ pub trait Objective: Sync {
     /// Returns a summary of one line for people.
     fn summary(&self) -> &'static str;
 
-    /// Returns what is worse of the lesser of two sets whose values are shown alike.
+    /// Returns how the worse of two sets is worse whose values are shown alike.
     fn tie(&self) -> &'static str {
         "over farther paths"
     }

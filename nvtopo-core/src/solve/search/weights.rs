@@ -110,7 +110,7 @@ impl Weights {
         members(set & !(1 << gpu)).fold(row[gpu], |room, other| room.and(row[other]))
     }
 
-    /// Returns the greatest of these rates.
+    /// Returns the greatest rate in MB/s of the PCIe links of all candidates.
     pub(in crate::solve) fn widest_host(&self) -> u64 {
         (0..self.count).map(|gpu| self.host(gpu)).max().unwrap_or(0)
     }
