@@ -74,7 +74,7 @@ const SOLVER_MAY_USE: &[(&str, &[&str])] = &[
     ("launch", &["cpus", "placement", "process"]),
     ("ranks", &["process", "search"]),
     ("mig", &["process"]),
-    ("check", &["constraint", "placement", "process", "quantity", "request"]),
+    ("check", &["constraint", "cpus", "placement", "process", "quantity", "request"]),
 ];
 
 /// Every use of another room is one that the table allows.

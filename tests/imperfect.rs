@@ -160,7 +160,7 @@ fn the_reason_says_that_others_do_not_meet_the_request() {
         "{why}"
     );
     let why = Request::gpus(1).solve(&recorded("dense18-16.json")).unwrap().why().to_owned();
-    assert_eq!(why, "GPU0; the search was stopped before it could rule out a better GPU.");
+    assert!(why.ends_with("; the search was stopped before it could rule out a better GPU."), "{why}");
 }
 
 #[test]
