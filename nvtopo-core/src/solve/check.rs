@@ -420,7 +420,7 @@ impl Checker<'_> {
                 })
                 .collect();
             let mut users = vec![Vec::new(); nics.len()];
-            (0..set.len()).all(|gpu| served(gpu, &reached, room, &mut users, &mut BTreeSet::new()))
+            (0..set.len()).all(|gpu| finds_nic(gpu, &reached, room, &mut users, &mut BTreeSet::new()))
         })
     }
 
@@ -445,7 +445,7 @@ impl Checker<'_> {
 }
 
 /// Finds a NIC for one more GPU, where others may change theirs.
-fn served(
+fn finds_nic(
     gpu: usize,
     reached: &[BTreeSet<usize>],
     room: &[usize],
@@ -461,7 +461,7 @@ fn served(
             return true;
         }
         for at in 0..users[*nic].len() {
-            if served(users[*nic][at], reached, room, users, tried) {
+            if finds_nic(users[*nic][at], reached, room, users, tried) {
                 users[*nic][at] = gpu;
                 return true;
             }

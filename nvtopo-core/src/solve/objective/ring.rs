@@ -114,10 +114,9 @@ fn connecting(partial: &Partial<'_>) -> Weight {
         false
     };
     let levels = partial.weights.levels();
-    let better = |than: Weight| levels.partition_point(|level| level.most > than);
     // Of the levels that are better than the compared value, the last connects the most; of the others, the first is the best.
     let looked_at = partial.compared.map_or(0..levels.len(), |value| {
-        let at = better(value);
+        let at = levels.partition_point(|level| level.most > value);
         at.saturating_sub(1)..(at + 1).min(levels.len())
     });
     let first = looked_at.start + levels[looked_at].partition_point(|level| !connects(&level.near));

@@ -233,7 +233,7 @@ impl<'a> Search<'a> {
             return false;
         }
         for (index, objective) in self.task.objectives.iter().enumerate() {
-            if self.best.is_some() && self.skips(index) {
+            if self.skips(index) {
                 return false;
             }
             let Some((best, _)) = self.value_of_best(index) else { return true };

@@ -37,15 +37,16 @@ impl From<Weight> for Value {
     }
 }
 
-/// The bits below the nodes that hold the number of GPUs whose nodes are unknown: no topology has as many devices.
-const UNKNOWN_BITS: u32 = 12;
+/// The bits below the nodes that hold the shortcomings of GPUs, two of each at most: no topology has half as many devices.
+const SHORT_BITS: u32 = 13;
 
 /// The greatest cost of a set, since a GPU is local to fewer nodes than there are numbers for.
-const MOST: u64 = (1 << (u32::BITS + UNKNOWN_BITS)) - 1;
+const MOST: u64 = (1 << (u32::BITS + SHORT_BITS)) - 1;
 
-/// Returns the cost of a number of nodes, with a number of GPUs whose nodes are unknown. Costs of sets that share no node add up.
-pub(in crate::solve) const fn numa_cost(nodes: u64, unknown: u64) -> u64 {
-    nodes.saturating_mul(1 << UNKNOWN_BITS).saturating_add(unknown)
+/// Returns the cost of a number of nodes, with how often GPUs have unknown nodes or no CPU beside them. Costs of sets that share no
+/// node add up.
+pub(in crate::solve) const fn numa_cost(nodes: u64, short: u64) -> u64 {
+    nodes.saturating_mul(1 << SHORT_BITS).saturating_add(short)
 }
 
 /// Returns the value of a set by its cost.
@@ -55,7 +56,7 @@ pub(in crate::solve) fn numa_worth(cost: u64) -> Weight {
 
 /// Returns the number of nodes that a value stands for.
 pub(in crate::solve) fn numa_nodes(worth: Weight) -> u32 {
-    (MOST.saturating_sub(worth.0) >> UNKNOWN_BITS) as u32
+    (MOST.saturating_sub(worth.0) >> SHORT_BITS) as u32
 }
 
 /// The whole in millionths, and the weight of a job of one GPU, whose bandwidth is not nothing.
