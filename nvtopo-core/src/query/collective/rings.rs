@@ -286,8 +286,11 @@ fn in_halves(
     let mut bound = most;
     let halves = |rings: &[(Vec<u8>, u64)]| rings.iter().map(|(_, halves)| halves).sum::<u64>();
     let mut best = known.unwrap_or_else(|| {
+        // Those by which the class was found: a short search may find none.
+        let first = std::mem::take(&mut search.rings);
         search.most(class, whole, 1, hops.tightest(whole) as usize, FEW_LOOKS);
-        search.rings.iter().map(|ring| (ring.clone(), 2)).collect()
+        let rings = if search.rings.is_empty() { &first } else { &search.rings };
+        rings.iter().map(|ring| (ring.clone(), 2)).collect()
     });
     let gap = halves(&best) < bound && hops.count <= MAX_PLANNED;
     if gap && let Some(directed) = fraction::solve(hops, class, half, halves(&best), bound) {
