@@ -56,6 +56,12 @@ impl Objective for Nic {
             let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
             return bottleneck(&rows, 1).unwrap_or_default().into();
         }
+        // No set can have more than its members have each alone.
+        let alone = members(partial.chosen).map(|gpu| locality.nearest[gpu]).min();
+        let reached = |worth: &Weight| *worth == Weight::default() || locality.all_at_once() == Some(*worth);
+        if let Some(worth) = alone.filter(reached) {
+            return worth.into();
+        }
         partial.weights.memo.value(self.name(), partial.chosen, || {
             let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| locality.to_nics(gpu)).collect();
             bottleneck(&rows, locality.per_nic).unwrap_or_default().into()

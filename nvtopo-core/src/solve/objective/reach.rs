@@ -14,14 +14,22 @@ use crate::units::Bandwidth;
 pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     let links = partial.weights.links();
     let all: Set = partial.chosen | partial.open;
-    if partial.chosen != 0 {
-        let first = partial.chosen.trailing_zeros() as usize;
-        let connected = component(&links.near, first, all);
-        if partial.chosen & !connected != 0 || (connected.count_ones() as usize) < partial.size() {
-            return Weight::default();
-        }
+    // The parts of NVLink's graph that hold the chosen ones and are large enough.
+    let (mut left, mut connected) = (all, 0);
+    while left != 0 {
+        let first = if partial.chosen != 0 { partial.chosen } else { left }.trailing_zeros() as usize;
+        let part = component(&links.near, first, all);
+        let enough = partial.chosen & !part == 0 && part.count_ones() as usize >= partial.size();
+        connected |= if enough { part } else { 0 };
+        left = if partial.chosen != 0 { 0 } else { left & !part };
     }
-    let sends = |gpu: usize| over_nvlink(links.degree(gpu, all));
+    if connected == 0 {
+        return Weight::default();
+    }
+    let sends = |gpu: usize| {
+        let inside = connected >> gpu & 1 == 1;
+        if inside { over_nvlink(links.degree(gpu, all)) } else { Weight::default() }
+    };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
     chosen.min(partial.worst_to_join(sends))
 }

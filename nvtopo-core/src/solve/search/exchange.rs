@@ -3,10 +3,10 @@
 
 use super::objective::{MAX_OBJECTIVES, Objective, Partial};
 use super::problem::Task;
-use super::set::{Set, members, of};
+use super::set::{Set, members};
 use super::threshold::SearchSpace;
 use super::value::Value;
-use crate::query::Weight;
+use crate::query::{Weight, cycle};
 use std::cmp::{Ordering, Reverse};
 
 /// The greatest number of pairs of GPUs that are evaluated.
@@ -21,35 +21,8 @@ const WORK_OF_STEP: u64 = 500;
 /// The number of pairs that count as one step of the effort of a value.
 const EFFORT: u64 = 100;
 
-/// A ring whose pairs all reach a threshold.
-pub(super) struct Cycle {
-    pub(super) order: Vec<usize>,
-    /// The candidates with which each candidate has a pair that reaches the threshold.
-    pub(super) near: Vec<Set>,
-}
-
-impl Cycle {
-    /// Returns the members.
-    pub(super) fn set(&self) -> Set {
-        of(self.order.iter().copied())
-    }
-
-    /// Returns whether `other` can take the place of the member `out`.
-    fn fits(&self, out: usize, other: usize) -> bool {
-        let count = self.order.len();
-        let place = self.order.iter().position(|gpu| *gpu == out);
-        place.is_some_and(|place| {
-            let sides = [self.order[(place + count - 1) % count], self.order[(place + 1) % count]];
-            sides.into_iter().all(|side| self.near[other] >> side & 1 == 1)
-        })
-    }
-
-    fn replace(&mut self, out: usize, other: usize) {
-        for gpu in self.order.iter_mut().filter(|gpu| **gpu == out) {
-            *gpu = other;
-        }
-    }
-}
+/// The most steps of the search for a ring through one set, for each member.
+const RING_LOOKS: u64 = 16;
 
 /// Returns the value of a complete set.
 pub(super) fn value(room: &SearchSpace<'_>, objective: &'static dyn Objective, set: Set) -> Value {
@@ -74,6 +47,8 @@ type Values = [Weight; MAX_OBJECTIVES];
 struct Exchange<'a, 'b> {
     room: &'a SearchSpace<'b>,
     objectives: &'a [&'static dyn Objective],
+    /// The neighbours of each candidate in the graph that must hold a ring through the set.
+    ring: Option<&'a [Set]>,
     set: Set,
     /// The values of the set by the first `known` objectives.
     values: Values,
@@ -83,30 +58,28 @@ struct Exchange<'a, 'b> {
     ties: u64,
 }
 
-/// Finds a good set by some objectives, and returns it with the number of steps. With a cycle, members are exchanged only if it
-/// stays a cycle, and the first objective is taken to keep its value.
+/// Finds a good set by some objectives, and returns it with the number of steps. With the graph of the pairs that a ring may use,
+/// only sets with a ring in it are taken, and the first objective is left out: all of these have its best value.
 pub(super) fn best(
     room: &SearchSpace<'_>,
     first: Set,
     objectives: &[&'static dyn Objective],
-    mut cycle: Option<Cycle>,
+    ring: Option<&[Set]>,
 ) -> (Set, u64) {
-    let objectives = if cycle.is_some() { &objectives[1..] } else { objectives };
+    let objectives = if ring.is_some() { &objectives[1..] } else { objectives };
     let quick = objectives.iter().position(|objective| objective.is_slow()).unwrap_or(objectives.len());
     let objectives = &objectives[..quick];
     let values = Values::default();
-    let mut own = Exchange { room, objectives, set: first, values, known: 0, work: 0, ties: 0 };
+    let mut own = Exchange { room, objectives, ring, set: first, values, known: 0, work: 0, ties: 0 };
     if room.open.count_ones() as usize == room.task.count || objectives.is_empty() {
         return (first, 0);
     }
-    if cycle.is_none() {
-        own.grow_around();
-    }
-    while own.work < MAX_WORK && own.change(cycle.as_mut()) {}
+    own.grow_around();
+    while own.work < MAX_WORK && own.change() {}
     (own.set, own.work / WORK_OF_STEP)
 }
 
-impl Exchange<'_, '_> {
+impl<'a> Exchange<'a, '_> {
     fn value(&mut self, partial: &Partial<'_>, place: usize) -> Weight {
         let value = self.objectives[place].value(partial, self.room.task.free & !partial.chosen);
         let effort = u64::from(value.effort) * EFFORT;
@@ -121,28 +94,30 @@ impl Exchange<'_, '_> {
 
     /// Returns the value of the best set so far.
     fn best_value(&mut self, place: usize) -> Weight {
-        let partial = whole(self.room, self.set);
-        while self.known <= place {
-            self.values[self.known] = self.value(&partial, self.known);
-            self.known += 1;
+        if self.known <= place {
+            let partial = whole(self.room, self.set);
+            while self.known <= place {
+                self.values[self.known] = self.value(&partial, self.known);
+                self.known += 1;
+            }
         }
         self.values[place]
     }
 
     /// Takes a set if it is better than the best so far.
-    fn offer(&mut self, set: Set) -> bool {
-        let size = u64::from(set.count_ones());
-        self.work += size * size / 2 + 16;
-        let partial = whole(self.room, set);
+    fn offer(&mut self, partial: &Partial<'_>) -> bool {
         for place in 0..self.objectives.len() {
             if place > 0 && self.ties >= MAX_TIES {
                 return false;
             }
-            let value = self.value(&partial, place);
+            let value = self.value(partial, place);
             match value.cmp(&self.best_value(place)) {
                 Ordering::Less => return false,
                 Ordering::Greater => {
-                    self.set = set;
+                    if !self.has_ring(partial.chosen) {
+                        return false;
+                    }
+                    self.set = partial.chosen;
                     self.values[place] = value;
                     self.known = place + 1;
                     return true;
@@ -151,6 +126,25 @@ impl Exchange<'_, '_> {
             }
         }
         false
+    }
+
+    fn whole(&mut self, set: Set) -> Partial<'a> {
+        let size = u64::from(set.count_ones());
+        self.work += size * size / 2 + 16;
+        whole(self.room, set)
+    }
+
+    fn has_ring(&mut self, set: Set) -> bool {
+        let Some(near) = self.ring else { return true };
+        // Dirac's theorem: where each member has half of the others as neighbours, there is a ring.
+        if members(set).all(|gpu| 2 * (near[gpu] & set).count_ones() >= set.count_ones()) {
+            return true;
+        }
+        let most = RING_LOOKS * u64::from(set.count_ones());
+        let mut left = most;
+        let found = cycle(near, set, set, set.count_ones() as usize, &mut left);
+        self.work += most - left;
+        found.is_some()
     }
 
     /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others, and sets that grow greedily
@@ -174,7 +168,8 @@ impl Exchange<'_, '_> {
                 (first || of & chosen != 0, left.min(own.missing), sum)
             });
             if let Some(set) = grown {
-                self.offer(set);
+                let partial = self.whole(set);
+                self.offer(&partial);
             }
         }
     }
@@ -206,21 +201,16 @@ impl Exchange<'_, '_> {
     }
 
     /// Exchanges one member if that is better.
-    fn change(&mut self, mut cycle: Option<&mut Cycle>) -> bool {
+    fn change(&mut self) -> bool {
         let (room, set) = (self.room, self.set);
         for out in members(set & !room.task.include) {
-            let rest = set & !(1 << out);
-            for other in members(room.joining(rest) & !set) {
+            let rest = self.whole(set & !(1 << out));
+            for other in members(room.joining(rest.chosen) & !set) {
                 if self.work >= MAX_WORK {
                     return false;
                 }
-                if cycle.as_ref().is_some_and(|cycle| !cycle.fits(out, other)) {
-                    continue;
-                }
-                if self.offer(rest | 1 << other) {
-                    if let Some(cycle) = &mut cycle {
-                        cycle.replace(out, other);
-                    }
+                self.work += 2 * u64::from(set.count_ones()) + 100;
+                if self.offer(&rest.with(other)) {
                     return true;
                 }
             }

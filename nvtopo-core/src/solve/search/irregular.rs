@@ -6,7 +6,7 @@
 //! best by exchanging members, and gives the remaining effort to branch and bound. A value that is not proven has an upper bound.
 
 use super::exact;
-use super::exchange::{self, Cycle};
+use super::exchange;
 use super::objective::{Objective, Partial, Threshold};
 use super::problem::{NoSet, Solution, Task};
 use super::set::{Set, members, of};
@@ -20,14 +20,14 @@ use crate::query::{MAX_CYCLE_LOOKS, Weight, bottleneck, cycle, repeated, ring_co
 const MAX_SPACES: usize = 8;
 
 /// The greatest number of steps of all stages of a search, about; each is more work than on smaller machines.
-pub(super) const MAX_STEPS: u64 = 80_000;
+pub(super) const MAX_STEPS: u64 = 100_000;
 
 /// The number of pairs of candidates that count as one step of the stages before the search for the best set.
 const PAIRS: u64 = 4;
 
 /// Returns the number of steps of branch and bound: fewer for more GPUs, since each step costs more.
 fn most_steps(gpus: usize) -> u64 {
-    (4_000_000 / (gpus * gpus).max(1) as u64).clamp(200, 10_000)
+    (300_000_000 / (gpus * gpus * gpus).max(1) as u64).clamp(200, 40_000)
 }
 
 /// Finds the best set within the limits.
@@ -39,7 +39,7 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoS
     for scope in scopes {
         let room = SearchSpace::new(weights, task, *scope);
         match room.any() {
-            Fit::Yes(set) => found.push(Stages { bounds: Vec::new(), cycle: None }.solve(&room, set)),
+            Fit::Yes(set) => found.push(Stages::default().solve(&room, set)),
             Fit::No => {}
             Fit::Unknown => proven = false,
         }
@@ -69,11 +69,12 @@ pub(in crate::solve) fn best_of(found: &[Solution]) -> Option<Solution> {
 }
 
 /// The leading objectives that are already decided: by these, all sets of the search space are equally good as far as is known.
+#[derive(Default)]
 struct Stages {
     /// The upper bounds of the values by these.
     bounds: Vec<Weight>,
-    /// A ring that member exchanges must keep, where no search space guarantees its value.
-    cycle: Option<Cycle>,
+    /// The graph that must hold a ring through the set, where no search space guarantees it: the neighbours of each candidate.
+    ring: Option<Vec<Set>>,
 }
 
 /// The sets that one objective leaves to choose from.
@@ -83,7 +84,8 @@ struct Stage<'a> {
     /// The search spaces whose sets all have the best value, each with one of its sets. None: the objective still has to compare
     /// sets.
     rooms: Vec<(SearchSpace<'a>, Set)>,
-    cycle: Option<Cycle>,
+    /// The graph whose rings all have the best value: the neighbours of each candidate.
+    ring: Option<Vec<Set>>,
 }
 
 impl Stages {
@@ -96,7 +98,7 @@ impl Stages {
             let mut rooms = stage.rooms;
             match rooms.len() {
                 0 => {
-                    self.cycle = stage.cycle;
+                    self.ring = stage.ring;
                     return self.finish(&room, set, Some(stage.bound));
                 }
                 1 => {
@@ -106,7 +108,7 @@ impl Stages {
                 _ => {
                     let bounds: Vec<Weight> = self.bounds.into_iter().chain([stage.bound]).collect();
                     let solve = |(room, set): (SearchSpace<'_>, Set)| {
-                        Self { bounds: bounds.clone(), cycle: None }.solve(&room, set)
+                        Self { bounds: bounds.clone(), ring: None }.solve(&room, set)
                     };
                     let found: Vec<Solution> = rooms.into_iter().map(solve).collect();
                     return best_of(&found).unwrap_or_default();
@@ -121,7 +123,7 @@ impl Stages {
         let (weights, task) = (room.weights, room.task);
         let held = self.bounds.len();
         let rest = &task.objectives[held..];
-        let (set, work) = exchange::best(room, set, rest, self.cycle);
+        let (set, work) = exchange::best(room, set, rest, self.ring.as_deref());
         let scope = [room.open];
         let near = room.near.as_ref().map(|near| &near[..weights.gpus()]);
         let most_steps =
@@ -152,7 +154,7 @@ fn stage<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective
     Some(match objective.threshold()? {
         Threshold::Nics => nics(room, set),
         _ if count < 2 => {
-            Stage { set, bound: Weight::default(), rooms: vec![(room.clone(), set)], cycle: None }
+            Stage { set, bound: Weight::default(), rooms: vec![(room.clone(), set)], ring: None }
         }
         Threshold::Rings if count > 2 => rings(room, set, objective),
         Threshold::Pairs | Threshold::Rings => pairs(room, set),
@@ -164,7 +166,7 @@ fn pairs<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     let worst = |set: Set| Partial::of_set(room.weights, set).worst;
     let reached = reach(&room.levels(), set, worst, |level| at_least(level).any());
     let rooms = vec![(at_least(reached.level), reached.set)];
-    Stage { set: reached.set, bound: Weight(reached.bound), rooms, cycle: None }
+    Stage { set: reached.set, bound: Weight(reached.bound), rooms, ring: None }
 }
 
 /// Finds the greatest of some levels that a set reaches.
@@ -199,7 +201,7 @@ fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     // Without a NIC, every set has the least value.
     let held = reached.bound == 0 || enough.is_some_and(|worst| worst.0 >= reached.level);
     let rooms = if held { vec![(own, reached.set)] } else { Vec::new() };
-    Stage { set: reached.set, bound: Weight(reached.bound), rooms, cycle: None }
+    Stage { set: reached.set, bound: Weight(reached.bound), rooms, ring: None }
 }
 
 /// Compares rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
@@ -239,15 +241,15 @@ fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective
         bound = bound.min(over_switches.max(over_pairs));
     }
     if !on_switch.is_empty() && switched >= bound && on_switch.len() <= MAX_SPACES {
-        return Stage { set: on_switch[0].1, bound: switched, rooms: on_switch, cycle: None };
+        return Stage { set: on_switch[0].1, bound: switched, rooms: on_switch, ring: None };
     }
     best = on_switch.iter().take(1).map(|(_, set)| (switched, *set)).chain([best]).max().unwrap_or(best);
     let mut held = None;
-    if let Some(cycle) = cycle {
-        let own = (worth(cycle.set()), cycle.set());
+    if let Some((set, near)) = cycle {
+        let own = (worth(set), set);
         if own.0 >= best.0 && room.holds(own.1) {
             best = own;
-            held = Some(cycle);
+            held = Some(near);
         }
     }
     // All pairs of a set may be as good as the worst pair of its ring.
@@ -255,15 +257,16 @@ fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective
     if !meshed && let Fit::Yes(set) = cliques.any() {
         let value = worth(set);
         if value >= bound {
-            return Stage { set, bound: value, rooms: vec![(cliques, set)], cycle: None };
+            return Stage { set, bound: value, rooms: vec![(cliques, set)], ring: None };
         }
     }
     let held = held.filter(|_| best.0 >= bound);
-    Stage { set: best.1, bound: bound.max(best.0), rooms: Vec::new(), cycle: held }
+    Stage { set: best.1, bound: bound.max(best.0), rooms: Vec::new(), ring: held }
 }
 
-/// Finds a cycle with the greatest weight of its worst pair, and returns it with an upper bound on the worst pair of any cycle.
-fn cycles(room: &SearchSpace<'_>) -> (Option<Cycle>, Weight) {
+/// Finds a cycle with the greatest weight of its worst pair, and returns its members and the neighbours of each candidate over
+/// pairs of that weight, with an upper bound on the worst pair of any cycle.
+fn cycles(room: &SearchSpace<'_>) -> (Option<(Set, Vec<Set>)>, Weight) {
     let Task { include, count, .. } = *room.task;
     let levels = room.levels();
     let graph = |level: Weight| -> Vec<Set> {
@@ -284,7 +287,7 @@ fn cycles(room: &SearchSpace<'_>) -> (Option<Cycle>, Weight) {
         looks -= before / 3 - own;
         match order {
             Some(order) => {
-                found = Some(Cycle { order, near });
+                found = Some((of(order), near));
                 high = probe;
             }
             None => low = probe + 1,

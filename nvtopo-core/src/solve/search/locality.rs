@@ -2,7 +2,8 @@
 
 use super::set::{self, Set, members};
 use crate::model::Topology;
-use crate::query::{Weight, gpus_per_nic, to_nics, usable_nics};
+use crate::once::Once;
+use crate::query::{Weight, bottleneck, gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;
 
 /// The NUMA nodes, models and NICs by the order of the candidates.
@@ -35,6 +36,7 @@ pub(in crate::solve) struct Locality {
     pub(in crate::solve) nearest_of_all: Option<Weight>,
     /// The number of GPUs that one NIC serves if all GPUs of the machine use NICs.
     pub(in crate::solve) per_nic: usize,
+    all_at_once: Once<Option<Weight>>,
 }
 
 impl Locality {
@@ -117,6 +119,7 @@ impl Locality {
             nearest,
             nearest_of_all,
             per_nic,
+            all_at_once: Once::new(),
         }
     }
 
@@ -175,6 +178,12 @@ impl Locality {
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
         let kind = |gpu: usize| (self.unknown >> gpu & 1, self.without_cpus >> gpu & 1);
         kind(a) == kind(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
+    }
+
+    /// Returns the weight that every candidate has to its NIC where all use NICs at once; `None` if there are too few.
+    pub(in crate::solve) fn all_at_once(&self) -> Option<Weight> {
+        let rows = || (0..self.nearest.len()).map(|gpu| self.to_nics(gpu)).collect::<Vec<_>>();
+        *self.all_at_once.get_or_init(|| bottleneck(&rows(), self.per_nic))
     }
 
     /// Returns the weights of one candidate to the NICs.

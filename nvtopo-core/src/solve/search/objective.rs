@@ -9,7 +9,7 @@ use crate::solve::quantity::Quantity;
 use crate::units::Bandwidth;
 
 /// A partial set of the search, and what it knows of all sets that extend it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Partial<'a> {
     /// The weights between candidates.
     pub weights: &'a Weights,
@@ -41,28 +41,32 @@ pub struct Partial<'a> {
 impl<'a> Partial<'a> {
     /// Returns a complete set, with no other candidate free.
     pub(in crate::solve) fn of_set(weights: &'a Weights, set: Set) -> Self {
-        let (mut worst, mut sum) = (Weight::MAX, 0);
-        for a in members(set) {
-            let row = weights.row(a);
-            for b in members(set & !(Set::MAX << a)) {
-                worst = worst.min(row[b]);
-                sum += row[b].0;
-            }
-        }
-        Self {
+        let none = Self {
             weights,
             mix: &[],
             free: set,
-            chosen: set,
-            worst,
-            sum: Weight(sum),
+            chosen: 0,
+            worst: Weight::MAX,
+            sum: Weight::default(),
             missing: 0,
             open: 0,
             to_chosen: &[],
             greatest: Weight::default(),
             nic_room: None,
             compared: None,
+        };
+        members(set).fold(none, Self::with)
+    }
+
+    /// Returns the chosen set with one more candidate.
+    pub(in crate::solve) fn with(self, gpu: usize) -> Self {
+        let row = self.weights.row(gpu);
+        let (mut worst, mut sum) = (self.worst, self.sum.0);
+        for other in members(self.chosen) {
+            worst = worst.min(row[other]);
+            sum += row[other].0;
         }
+        Self { chosen: self.chosen | 1 << gpu, worst, sum: Weight(sum), ..self }
     }
 
     /// Returns the number of GPUs of a complete set.
