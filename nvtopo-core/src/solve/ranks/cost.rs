@@ -74,19 +74,20 @@ impl<'a> Problem<'a> {
             let pair = topology.pairs().pair(gpus[a], gpus[b]);
             let rate = pair.path.and(pair.rate).map(|rate| rate.bandwidth.as_mb_per_s());
             let (first, second) = (topology.device_name(gpus[a]), topology.device_name(gpus[b]));
-            rates[a * gpus.len() + b] = match rate {
+            let (message, help) = match rate {
                 Some(0) => {
-                    return Err(Error::unsatisfiable(format!("{first} and {second} exchange nothing"))
-                        .help("choose GPUs without that pair"));
+                    (format!("{first} and {second} exchange nothing"), "choose GPUs without that pair")
                 }
-                Some(rate) => rate,
-                None => {
-                    return Err(Error::unsatisfiable(format!(
-                        "the bandwidth between {first} and {second} is unknown"
-                    ))
-                    .help("add a source that tells it, such as measured bandwidths, or choose other GPUs"));
+                Some(rate) => {
+                    rates[a * gpus.len() + b] = rate;
+                    continue;
                 }
+                None => (
+                    format!("the bandwidth between {first} and {second} is unknown"),
+                    "add a source that tells it, such as measured bandwidths, or choose other GPUs",
+                ),
             };
+            return Err(Error::unsatisfiable(message).help(help));
         }
         Ok(Self { topology, gpus, families, grids, rates })
     }
@@ -174,7 +175,7 @@ pub(super) fn slots(ranks: &[usize], slot_of: &[usize]) -> Set {
 
 /// The bandwidths of sets of GPUs, memoized.
 pub(super) struct Costs<'a> {
-    problem: &'a Problem<'a>,
+    pub(super) problem: &'a Problem<'a>,
     /// Seconds by family and set, where there are few sets; NaN where not yet computed.
     dense: Vec<Vec<f64>>,
     sparse: HashMap<(Pattern, Set), u64>,

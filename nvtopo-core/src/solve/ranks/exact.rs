@@ -1,6 +1,6 @@
 //! The search for the best mapping: branch and bound, depth first, rank by rank.
 
-use super::cost::{Costs, Problem, faster_than, slots};
+use super::cost::{Costs, faster_than, slots};
 use super::order::Dimension;
 use crate::solve::search::set::{Set, members};
 
@@ -10,13 +10,11 @@ pub(super) struct Search<'s, 'p> {
     ranks: &'s [usize],
     /// For each of `ranks`, the groups that are complete with it.
     completes: Vec<Vec<(usize, &'p [usize])>>,
-    before: &'s [Vec<usize>],
+    bounds: &'s Bounds<'s>,
     slot_of: Vec<usize>,
     /// The time to beat.
     best: f64,
     found: Option<Vec<usize>>,
-    /// The value of `costs.work` at which the search ends.
-    limit: u64,
 }
 
 /// The constraints and limits of a search.
@@ -27,7 +25,7 @@ pub(super) struct Bounds<'s> {
     pub(super) floors: &'s [f64],
     /// The time to beat.
     pub(super) best: f64,
-    /// The work after which the search stops with its best mapping so far.
+    /// The work of the costs at which the search stops with its best mapping so far.
     pub(super) limit: u64,
 }
 
@@ -36,15 +34,14 @@ pub(super) struct Bounds<'s> {
 ///
 /// Returns the slot of every rank, by the first of the fastest mappings in the order of the slots; `None` where none is
 /// faster than `bounds.best`.
-pub(super) fn search<'p>(
-    problem: &'p Problem<'p>,
-    costs: &mut Costs<'p>,
+pub(super) fn search(
+    costs: &mut Costs<'_>,
     slot_of: &[usize],
     ranks: &[usize],
     bounds: &Bounds<'_>,
 ) -> Option<Vec<usize>> {
     let mut completes = vec![Vec::new(); ranks.len()];
-    for (family, own) in problem.families.iter().enumerate() {
+    for (family, own) in costs.problem.families.iter().enumerate() {
         for group in &own.groups {
             let last = group.iter().filter_map(|rank| ranks.iter().position(|own| own == rank)).max();
             if let Some(last) = last {
@@ -52,17 +49,10 @@ pub(super) fn search<'p>(
             }
         }
     }
-    let mut search = Search {
-        costs,
-        ranks,
-        completes,
-        before: bounds.before,
-        slot_of: slot_of.to_vec(),
-        best: faster_than(bounds.best),
-        found: None,
-        limit: bounds.limit,
-    };
-    search.descend(0, slots(ranks, slot_of), bounds.floors);
+    let (slot_of, best) = (slot_of.to_vec(), faster_than(bounds.best));
+    let all = slots(ranks, &slot_of);
+    let mut search = Search { costs, ranks, completes, bounds, slot_of, best, found: None };
+    search.descend(0, all, bounds.floors);
     search.found
 }
 
@@ -74,11 +64,11 @@ impl Search<'_, '_> {
             return;
         };
         self.costs.work += 1;
-        if self.costs.work >= self.limit {
+        if self.costs.work >= self.bounds.limit {
             return;
         }
         for slot in members(left) {
-            if self.before[rank].iter().any(|earlier| self.slot_of[*earlier] > slot) {
+            if self.bounds.before[rank].iter().any(|earlier| self.slot_of[*earlier] > slot) {
                 continue;
             }
             self.slot_of[rank] = slot;

@@ -19,21 +19,22 @@ const MAX_ROUNDS: usize = 4;
 const MAX_WORK: u64 = 1 << 20;
 
 /// Returns the slot of each rank, no slower than in the launcher's order, which stays where nothing is faster.
-pub(super) fn solve<'p>(problem: &'p Problem<'p>, costs: &mut Costs<'p>, bound: f64) -> Vec<usize> {
+pub(super) fn solve(costs: &mut Costs<'_>, bound: f64) -> Vec<usize> {
+    let problem = costs.problem;
     let launcher: Vec<usize> = (0..problem.ranks()).collect();
-    let start = State::of(problem, costs, launcher.clone());
+    let start = State::of(costs, launcher.clone());
     if start.time() <= bound {
         return launcher;
     }
     let domains = domains(problem);
-    let packed = State::of(problem, costs, pack(problem, &domains));
+    let packed = State::of(costs, pack(problem, &domains));
     let time = start.time();
     let mut state = if packed.value() < start.value() { packed } else { start };
     let limit = costs.work + MAX_WORK;
     for _ in 0..MAX_ROUNDS {
         let before = state.value();
-        inside(problem, costs, &mut state, &domains, bound, limit);
-        exchange(problem, costs, &mut state, bound, limit);
+        inside(costs, &mut state, &domains, bound, limit);
+        exchange(costs, &mut state, bound, limit);
         if state.value() >= before || state.time() <= bound || costs.work >= limit {
             break;
         }
@@ -50,13 +51,11 @@ struct State {
 }
 
 impl State {
-    fn of(problem: &Problem<'_>, costs: &mut Costs<'_>, slot_of: Vec<usize>) -> Self {
-        let mut times = Vec::with_capacity(problem.families.len());
-        for (family, own) in problem.families.iter().enumerate() {
-            let groups = own.groups.iter().map(|group| costs.seconds(family, slots(group, &slot_of)));
-            times.push(groups.collect());
-        }
-        Self { slot_of, times }
+    fn of(costs: &mut Costs<'_>, slot_of: Vec<usize>) -> Self {
+        let times = costs.problem.families.iter().enumerate().map(|(family, own)| {
+            own.groups.iter().map(|group| costs.seconds(family, slots(group, &slot_of))).collect()
+        });
+        Self { times: times.collect(), slot_of }
     }
 
     fn time(&self) -> f64 {
@@ -71,20 +70,22 @@ impl State {
         (self.times.iter().map(worst).sum(), all.sum())
     }
 
-    /// Returns the state with other slots for some ranks.
-    fn with(&self, problem: &Problem<'_>, costs: &mut Costs<'_>, moved: &[(usize, usize)]) -> Self {
+    /// Gives some ranks other slots, where that is better.
+    fn improve(&mut self, costs: &mut Costs<'_>, moved: &[(usize, usize)]) {
         let mut next = self.clone();
         for (rank, slot) in moved {
             next.slot_of[*rank] = *slot;
         }
-        for (family, own) in problem.families.iter().enumerate() {
+        for (family, own) in costs.problem.families.iter().enumerate() {
             for (index, group) in own.groups.iter().enumerate() {
                 if moved.iter().any(|(rank, _)| group.contains(rank)) {
                     next.times[family][index] = costs.seconds(family, slots(group, &next.slot_of));
                 }
             }
         }
-        next
+        if next.value() < self.value() {
+            *self = next;
+        }
     }
 }
 
@@ -174,14 +175,8 @@ impl Packing {
 }
 
 /// Searches each domain exactly, for the groups that have a rank in it.
-fn inside<'p>(
-    problem: &'p Problem<'p>,
-    costs: &mut Costs<'p>,
-    state: &mut State,
-    domains: &[Vec<usize>],
-    bound: f64,
-    limit: u64,
-) {
+fn inside(costs: &mut Costs<'_>, state: &mut State, domains: &[Vec<usize>], bound: f64, limit: u64) {
+    let problem = costs.problem;
     let unordered = vec![Vec::new(); problem.ranks()];
     for window in domains.iter().flat_map(|slots| slots.chunks(WINDOW)) {
         if costs.work >= limit || state.time() <= bound {
@@ -199,28 +194,22 @@ fn inside<'p>(
         }
         let (before, floors, best) = (&unordered[..], &vec![0.0; own.len()][..], own.iter().sum());
         let bounds = Bounds { before, floors, best, limit };
-        let found = exact::search(problem, costs, &state.slot_of, &ranks, &bounds);
-        if let Some(slot_of) = found {
+        if let Some(slot_of) = exact::search(costs, &state.slot_of, &ranks, &bounds) {
             let slots: Vec<(usize, usize)> = ranks.iter().map(|rank| (*rank, slot_of[*rank])).collect();
-            let next = state.with(problem, costs, &slots);
-            if next.value() < state.value() {
-                *state = next;
-            }
+            state.improve(costs, &slots);
         }
     }
 }
 
 /// Lets two ranks exchange their GPUs wherever that is faster.
-fn exchange(problem: &Problem<'_>, costs: &mut Costs<'_>, state: &mut State, bound: f64, limit: u64) {
-    for (a, b) in (0..problem.ranks()).flat_map(|a| (a + 1..problem.ranks()).map(move |b| (a, b))) {
+fn exchange(costs: &mut Costs<'_>, state: &mut State, bound: f64, limit: u64) {
+    let ranks = costs.problem.ranks();
+    for (a, b) in (0..ranks).flat_map(|a| (a + 1..ranks).map(move |b| (a, b))) {
         if costs.work >= limit || state.time() <= bound {
             return;
         }
         let slots = [(a, state.slot_of[b]), (b, state.slot_of[a])];
-        let next = state.with(problem, costs, &slots);
-        if next.value() < state.value() {
-            *state = next;
-        }
+        state.improve(costs, &slots);
     }
 }
 
@@ -253,8 +242,8 @@ mod tests {
                 let (bound, found) = problem(&job, &topology, &gpus, |problem| {
                     let mut costs = Costs::new(problem);
                     let bound = problem.floors().iter().sum();
-                    let slot_of = solve(problem, &mut costs, bound);
-                    (bound, State::of(problem, &mut costs, slot_of).time())
+                    let slot_of = solve(&mut costs, bound);
+                    (bound, State::of(&mut costs, slot_of).time())
                 });
                 assert!(bound <= exact.seconds() && exact.seconds() <= found);
                 assert!(found <= exact.launcher_seconds());
@@ -287,7 +276,7 @@ mod tests {
             problem(&job, &topology, &gpus, |problem| {
                 let mut costs = Costs::new(problem);
                 let bound = problem.floors().iter().sum();
-                solve(problem, &mut costs, bound);
+                solve(&mut costs, bound);
                 // A step begun before the limit is completed: the groups of a mapping, twice.
                 let groups: u64 = problem.families.iter().map(|own| own.groups.len() as u64).sum();
                 assert!(costs.work <= MAX_WORK + 4 * (groups << 16), "{}", costs.work);

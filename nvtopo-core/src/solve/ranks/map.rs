@@ -184,8 +184,7 @@ impl ParallelJob {
                 return Err(Error::unsatisfiable(format!("{name} cannot be used: {why}")));
             }
         }
-        let [dense, experts] = self.grids()?;
-        let problem = Problem::new(topology, gpus, self.families()?, [dense, experts])?;
+        let problem = Problem::new(topology, gpus, self.families()?, self.grids()?)?;
         Ok(solve(self, &problem))
     }
 }
@@ -196,30 +195,29 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     let floors = problem.floors();
     let floor = floors.iter().fold(0.0, |sum, floor| sum + floor);
     let mut costs = Costs::new(problem);
-    let launcher_time: f64 =
-        (0..problem.families.len()).map(|family| worst(problem, &mut costs, family, &launcher).1).sum();
+    let launcher_time: f64 = (0..problem.families.len()).map(|family| costs.worst(family, &launcher).1).sum();
     let (slot_of, exact) = if launcher_time <= floor {
         (launcher.clone(), true)
     } else if problem.ranks() <= MAX_EXACT {
         let (before, limit) = (&symmetry::constraints(problem)[..], u64::MAX);
         let bounds = Bounds { before, floors: &floors, best: launcher_time, limit };
-        let found = exact::search(problem, &mut costs, &launcher, &launcher, &bounds);
+        let found = exact::search(&mut costs, &launcher, &launcher, &bounds);
         (found.unwrap_or_else(|| launcher.clone()), true)
     } else {
-        (large::solve(problem, &mut costs, floor), false)
+        (large::solve(&mut costs, floor), false)
     };
     let mut dimensions = Vec::with_capacity(problem.families.len());
     for (index, family) in problem.families.iter().enumerate() {
-        let (own, seconds) = worst(problem, &mut costs, index, &slot_of);
-        let (other, launcher_seconds) = worst(problem, &mut costs, index, &launcher);
+        let (own, seconds) = costs.worst(index, &slot_of);
+        let (other, launcher_seconds) = costs.worst(index, &launcher);
         dimensions.push(DimensionTime {
             dimension: family.dimension,
             bytes: family.bytes,
             groups: family.groups.len(),
             seconds,
-            worst: group(problem, &mut costs, family, own, &slot_of),
+            worst: costs.group(family, own, &slot_of),
             launcher_seconds,
-            launcher_worst: group(problem, &mut costs, family, other, &launcher),
+            launcher_worst: costs.group(family, other, &launcher),
         });
     }
     let seconds = dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.seconds);
@@ -234,30 +232,26 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     }
 }
 
-/// Returns the first of the slowest groups of a family, and its time.
-fn worst(problem: &Problem<'_>, costs: &mut Costs<'_>, family: usize, slot_of: &[usize]) -> (usize, f64) {
-    let mut worst = (0, 0.0);
-    for (index, ranks) in problem.families[family].groups.iter().enumerate() {
-        let seconds = costs.seconds(family, slots(ranks, slot_of));
-        if seconds > worst.1 {
-            worst = (index, seconds);
+impl Costs<'_> {
+    /// Returns the first of the slowest groups of a family, and its time.
+    fn worst(&mut self, family: usize, slot_of: &[usize]) -> (usize, f64) {
+        let mut worst = (0, 0.0);
+        for (index, ranks) in self.problem.families[family].groups.iter().enumerate() {
+            let seconds = self.seconds(family, slots(ranks, slot_of));
+            if seconds > worst.1 {
+                worst = (index, seconds);
+            }
         }
+        worst
     }
-    worst
-}
 
-fn group(
-    problem: &Problem<'_>,
-    costs: &mut Costs<'_>,
-    family: &Family,
-    index: usize,
-    slot_of: &[usize],
-) -> RankGroup {
-    let ranks = family.groups[index].clone();
-    let bandwidth = costs.bandwidth(family.pattern, slots(&ranks, slot_of));
-    RankGroup {
-        gpus: ranks.iter().map(|rank| problem.gpus[slot_of[*rank]]).collect(),
-        bandwidth: Bandwidth::from_mb_per_s(bandwidth),
-        ranks,
+    fn group(&mut self, family: &Family, index: usize, slot_of: &[usize]) -> RankGroup {
+        let ranks = family.groups[index].clone();
+        let bandwidth = self.bandwidth(family.pattern, slots(&ranks, slot_of));
+        RankGroup {
+            gpus: ranks.iter().map(|rank| self.problem.gpus[slot_of[*rank]]).collect(),
+            bandwidth: Bandwidth::from_mb_per_s(bandwidth),
+            ranks,
+        }
     }
 }

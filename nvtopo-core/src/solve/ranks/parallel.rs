@@ -27,24 +27,13 @@ const MAX_RANKS: usize = 128;
 /// println!("{:.2}x as fast as in the launcher's order", map.gain());
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ParallelJob {
-    tp: usize,
-    cp: usize,
-    ep: usize,
-    dp: usize,
-    pp: usize,
+    sizes: Sizes,
     order: RankOrder,
     model: Option<Transformer>,
     traffic: Vec<Traffic>,
-}
-
-impl Default for ParallelJob {
-    fn default() -> Self {
-        let (order, model, traffic) = (RankOrder::default(), None, Vec::new());
-        Self { tp: 1, cp: 1, ep: 1, dp: 1, pp: 1, order, model, traffic }
-    }
 }
 
 impl ParallelJob {
@@ -55,32 +44,32 @@ impl ParallelJob {
 
     /// Sets the number of ranks that share each tensor.
     pub fn tp(mut self, size: usize) -> Self {
-        self.tp = size;
+        self.sizes.tp = size;
         self
     }
 
     /// Sets the number of ranks that share each sequence.
     pub fn cp(mut self, size: usize) -> Self {
-        self.cp = size;
+        self.sizes.cp = size;
         self
     }
 
     /// Sets the number of ranks that experts are spread over; they are among the context and data ranks, and make the
     /// job no larger.
     pub fn ep(mut self, size: usize) -> Self {
-        self.ep = size;
+        self.sizes.ep = size;
         self
     }
 
     /// Sets the number of replicas.
     pub fn dp(mut self, size: usize) -> Self {
-        self.dp = size;
+        self.sizes.dp = size;
         self
     }
 
     /// Sets the number of pipeline stages.
     pub fn pp(mut self, size: usize) -> Self {
-        self.pp = size;
+        self.sizes.pp = size;
         self
     }
 
@@ -106,8 +95,9 @@ impl ParallelJob {
 
     /// Returns the number of ranks: tp · cp · dp · pp.
     pub fn ranks(&self) -> Result<usize> {
-        let sizes = [self.tp, self.cp, self.dp, self.pp];
-        if sizes.contains(&0) || self.ep == 0 {
+        let Sizes { tp, cp, ep, dp, pp } = self.sizes;
+        let sizes = [tp, cp, dp, pp];
+        if sizes.contains(&0) || ep == 0 {
             return Err(Error::request("a dimension of the job has size 0").help("the least size is 1"));
         }
         let ranks = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
@@ -145,25 +135,20 @@ impl ParallelJob {
 
     /// Returns the sizes in words: `tp 2 × dp 4`.
     pub fn shape(&self) -> String {
-        let sizes = [
-            (Dimension::Tp, self.tp),
-            (Dimension::Cp, self.cp),
-            (Dimension::Dp, self.dp),
-            (Dimension::Pp, self.pp),
-        ];
-        let word = |(dimension, size): &(Dimension, usize)| {
-            (*size > 1).then(|| format!("{} {size}", self.order.word(*dimension)))
+        let word = |dimension: Dimension| {
+            let size = self.sizes.of(dimension);
+            (size > 1).then(|| format!("{} {size}", self.order.word(dimension)))
         };
-        let words: Vec<String> = sizes.iter().filter_map(word).collect();
-        let experts = if self.ep > 1 { format!(", ep {}", self.ep) } else { String::new() };
+        let dense = [Dimension::Tp, Dimension::Cp, Dimension::Dp, Dimension::Pp];
+        let words: Vec<String> = dense.into_iter().filter_map(word).collect();
+        let experts = if self.sizes.ep > 1 { format!(", ep {}", self.sizes.ep) } else { String::new() };
         if words.is_empty() { "one rank".to_owned() } else { words.join(" × ") + &experts }
     }
 
     /// Returns the bytes that each rank sends in a dimension in one step.
     pub fn bytes(&self, dimension: Dimension) -> Result<u64> {
         let told = self.traffic.iter().find(|traffic| traffic.dimension == dimension);
-        let sizes = Sizes { tp: self.tp, cp: self.cp, ep: self.ep, dp: self.dp, pp: self.pp };
-        let modelled = || self.model.and_then(|model| model.bytes(dimension, &sizes));
+        let modelled = || self.model.and_then(|model| model.bytes(dimension, &self.sizes));
         told.map(|traffic| traffic.bytes).or_else(modelled).ok_or_else(|| {
             let word = self.order.word(dimension);
             Error::request(format!("the bytes that {word} moves in one step are unknown")).help(format!(
@@ -177,7 +162,7 @@ impl ParallelJob {
         let mut families = Vec::new();
         for dimension in Dimension::ALL {
             let mut groups = self.groups(dimension)?;
-            let skipped = dimension == Dimension::Edp && self.ep == 1;
+            let skipped = dimension == Dimension::Edp && self.sizes.ep == 1;
             if skipped || groups.iter().all(|group| group.len() < 2) {
                 continue;
             }
@@ -200,6 +185,7 @@ impl ParallelJob {
     /// Returns the grid of the dense layers, and that of the experts.
     pub(super) fn grids(&self) -> Result<[Grid; 2]> {
         self.ranks()?;
+        let sizes = self.sizes;
         let named = |dimension: Dimension, size: usize| -> Result<()> {
             if size == 1 || self.order.axes().contains(&dimension) {
                 return Ok(());
@@ -209,41 +195,25 @@ impl ParallelJob {
                 self.order
             )))
         };
-        for (dimension, size) in [
-            (Dimension::Tp, self.tp),
-            (Dimension::Cp, self.cp),
-            (Dimension::Ep, self.ep),
-            (Dimension::Dp, self.dp),
-            (Dimension::Pp, self.pp),
-        ] {
-            named(dimension, size)?;
+        for dimension in [Dimension::Tp, Dimension::Cp, Dimension::Ep, Dimension::Dp, Dimension::Pp] {
+            named(dimension, sizes.of(dimension))?;
         }
-        if !(self.cp * self.dp).is_multiple_of(self.ep) {
-            return Err(Error::request(format!(
-                "ep {} does not divide the {} context and data ranks",
-                self.ep,
-                self.cp * self.dp
-            )));
+        let (ep, replicas) = (sizes.ep, sizes.cp * sizes.dp);
+        if !replicas.is_multiple_of(ep) {
+            let message = format!("ep {ep} does not divide the {replicas} context and data ranks");
+            return Err(Error::request(message));
         }
-        let expert_dp = self.cp * self.dp / self.ep;
-        named(Dimension::Dp, if self.ep > 1 { expert_dp } else { 1 })?;
-        let grid = |cp: usize, ep: usize, dp: usize| {
-            let size = |dimension: &Dimension| match dimension {
-                Dimension::Tp => self.tp,
-                Dimension::Cp => cp,
-                Dimension::Ep => ep,
-                Dimension::Pp => self.pp,
-                Dimension::Dp | Dimension::Edp => dp,
-            };
-            Grid::new(self.order.axes().iter().map(|dimension| (*dimension, size(dimension))))
-        };
-        let dense = grid(self.cp, 1, self.dp);
-        let experts = if self.ep > 1 { grid(1, self.ep, expert_dp) } else { grid(self.cp, 1, self.dp) };
+        let of_dense = Sizes { ep: 1, ..sizes };
+        let of_experts =
+            if ep > 1 { Sizes { cp: 1, dp: sizes.of(Dimension::Edp), ..sizes } } else { of_dense };
+        named(Dimension::Dp, if ep > 1 { of_experts.dp } else { 1 })?;
+        let grid = |own: Sizes| Grid::new(self.order.axes().iter().map(|axis| (*axis, own.of(*axis))));
+        let (dense, experts) = (grid(of_dense), grid(of_experts));
         // Megatron-core refuses this as well: a rank would be of two stages.
         if dense.groups(&[Dimension::Pp]) != experts.groups(&[Dimension::Pp]) {
             return Err(Error::request(format!(
-                "with the order '{}' and ep {}, dense layers and experts would have different pipelines",
-                self.order, self.ep
+                "with the order '{}' and ep {ep}, dense layers and experts would have different pipelines",
+                self.order
             ))
             .help("put pp last"));
         }

@@ -95,13 +95,34 @@ pub struct Experts {
     pub top_k: u64,
 }
 
-/// The sizes that the formulas need.
+/// The sizes of a job's dimensions.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub(super) tp: usize,
     pub(super) cp: usize,
     pub(super) ep: usize,
     pub(super) dp: usize,
     pub(super) pp: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { tp: 1, cp: 1, ep: 1, dp: 1, pp: 1 }
+    }
+}
+
+impl Sizes {
+    /// Returns the size of a dimension.
+    pub(super) fn of(&self, dimension: Dimension) -> usize {
+        match dimension {
+            Dimension::Tp => self.tp,
+            Dimension::Cp => self.cp,
+            Dimension::Ep => self.ep,
+            Dimension::Dp => self.dp,
+            Dimension::Edp => self.cp * self.dp / self.ep,
+            Dimension::Pp => self.pp,
+        }
+    }
 }
 
 impl Transformer {
