@@ -30,12 +30,10 @@ pub use objective::mix::SizeMix;
 pub use placement::Unmet;
 pub use placement::amounts::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::explain::{Alternative, Explanation, Loss};
-pub use process::cuda_order::OrderBasis;
-pub use process::gpu_ref::VisibleDevice;
-pub use process::layout::Distribution;
-pub use process::rank::{RANK_VARIABLES, rank_variables};
-pub use process::visible::VISIBILITY_VARIABLES;
-pub(crate) use process::visible::cuda_environment;
+pub(crate) use process::cuda_environment;
+pub use process::{
+    Distribution, OrderBasis, RANK_VARIABLES, VISIBILITY_VARIABLES, VisibleDevice, rank_variables,
+};
 pub use quantity::Quantity;
 pub use ranks::{Dimension, DimensionTime, Experts, RankGroup, Traffic, Transformer};
 pub use request::{AllowedSets, preferred_allocation};
@@ -53,11 +51,7 @@ pub(crate) mod root {
     pub use super::launch::{MemoryPolicy, Part, Plan};
     pub use super::placement::score::Score;
     pub use super::placement::{PlacedGpu, Placement, Proof};
-    pub use super::process::cuda_order::CudaOrder;
-    pub use super::process::gpu_ref::GpuRef;
-    pub use super::process::layout::RankLayout;
-    pub use super::process::rank::LocalRank;
-    pub use super::process::visible::VisibleGpus;
+    pub use super::process::{CudaOrder, GpuRef, LocalRank, RankLayout, VisibleGpus};
     pub use super::ranks::{ParallelJob, RankMap, RankOrder};
     pub use super::request::{Request, Solver};
     pub use crate::query::{fair_nics, nearest_nics};

@@ -137,7 +137,7 @@ impl Allocator {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn room_for(&self, request: &Request) -> Result<(usize, bool)> {
-        let count = request.count();
+        let count = request.count;
         let free = self.free().len();
         let wants = match self.wants(std::slice::from_ref(request), true) {
             _ if count > free => return Ok((0, true)),

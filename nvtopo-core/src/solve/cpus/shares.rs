@@ -3,7 +3,7 @@
 use super::limits::{CpuLimits, Smt};
 use super::policy::CpuPolicy;
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::solve::process::layout::RankLayout;
+use crate::solve::process::RankLayout;
 
 /// The share of one GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

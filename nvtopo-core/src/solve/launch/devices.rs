@@ -5,10 +5,7 @@ use crate::error::Result;
 use crate::model::Topology;
 use crate::solve::cpus::shares::Shares;
 use crate::solve::cpus::split;
-use crate::solve::process::cuda_order::OrderBasis;
-use crate::solve::process::gpu_ref::VisibleDevice;
-use crate::solve::process::layout::RankLayout;
-use crate::solve::process::visible::VisibleGpus;
+use crate::solve::process::{OrderBasis, RankLayout, VisibleDevice, VisibleGpus};
 use crate::units::count_of;
 
 /// The devices of a job, in the order in which its ranks take them.

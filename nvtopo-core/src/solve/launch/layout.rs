@@ -4,8 +4,7 @@ use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::cpus::{CpuRules, by_class, core_groups, cores};
-use crate::solve::process::layout::RankLayout;
-use crate::solve::process::visible::VisibleGpus;
+use crate::solve::process::{RankLayout, VisibleGpus};
 use crate::units::count_of;
 
 impl RankLayout {

@@ -5,8 +5,7 @@ use crate::error::{Error, Result};
 use crate::model::NodeId;
 use crate::solve::cpus::{CpuRules, all_memory, own_cores, shares};
 use crate::solve::placement::{PlacedGpu, Placement};
-use crate::solve::process::layout::RankLayout;
-use crate::solve::process::rank::LocalRank;
+use crate::solve::process::{LocalRank, RankLayout};
 use crate::units::count_of;
 
 /// The GPUs, CPUs and memory of one process.
@@ -79,34 +78,24 @@ impl Part {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Result<Self> {
-        let mut remarks = Vec::new();
         let gpus = placement.gpus();
-        let own: Vec<&PlacedGpu> = match rank {
-            Some(LocalRank { rank, size }) => {
-                let ranks = size.unwrap_or(0).max(rank.saturating_add(1));
-                let Some(gpu) = gpus.get(rank) else {
-                    let message = format!(
-                        "the placement has {}, and none for local rank {rank}",
-                        count_of(gpus.len(), "GPU")
-                    );
-                    return Err(Error::request(message).help(format!(
-                        "place {}, one for each local rank, or bind by the topology",
-                        count_of(ranks, "GPU")
-                    )));
-                };
-                if ranks > gpus.len() {
-                    remarks.push(format!(
-                        "there are {ranks} local ranks, and the placement has {}: the ranks beyond have none",
-                        count_of(gpus.len(), "GPU")
-                    ));
-                }
-                vec![gpu]
-            }
-            None => gpus.iter().collect(),
+        let Some(own) = rank else {
+            return Ok(Self::of_placed(placement, &gpus.iter().collect::<Vec<_>>()));
         };
-        let part = Self::of_placed(placement, &own);
-        remarks.extend_from_slice(&part.remarks);
-        Ok(Self { remarks, ..part })
+        let (rank, ranks, there) = (own.rank, own.least_ranks(), count_of(gpus.len(), "GPU"));
+        let Some(gpu) = gpus.get(rank) else {
+            let message = format!("the placement has {there}, and none for local rank {rank}");
+            let ranks = count_of(ranks, "GPU");
+            return Err(Error::request(message)
+                .help(format!("place {ranks}, one for each local rank, or bind by the topology")));
+        };
+        let mut part = Self::of_placed(placement, &[gpu]);
+        if ranks > gpus.len() {
+            let beyond = "the ranks beyond have none";
+            let remark = format!("there are {ranks} local ranks, and the placement has {there}: {beyond}");
+            part.remarks.insert(0, remark);
+        }
+        Ok(part)
     }
 
     /// Returns the part as [`of_placement`](Self::of_placement) does, with the GPUs of the placement given to ranks by
@@ -141,10 +130,9 @@ impl Part {
                 return Err(Error::request("the GPUs were chosen for ranks that use none")
                     .help("leave the number of GPUs for each rank out, or the choice of GPUs"));
             }
-            (Some(_), LocalRank { rank, size }) => {
-                layout.check_turns(size)?;
-                let ranks = size.unwrap_or(0).max(rank.saturating_add(1));
-                let places = layout.places(gpus.len(), ranks, false)?.swap_remove(rank);
+            (Some(_), own) => {
+                layout.check_turns(own.size)?;
+                let places = layout.places(gpus.len(), own.least_ranks(), false)?.swap_remove(own.rank);
                 let own: Vec<&PlacedGpu> = places.into_iter().map(|place| &gpus[place]).collect();
                 Self::of_placed(placement, &own)
             }

@@ -12,10 +12,7 @@ use crate::solve::cpus::{
     Arrangement, CoreClasses, CpuLimits, CpuPolicy, CpuRules, all_memory, cores, cpu_remarks, deal,
     memory_nodes, overlapping, own_cores, shares, unbalanced,
 };
-use crate::solve::process::gpu_ref::VisibleDevice;
-use crate::solve::process::layout::RankLayout;
-use crate::solve::process::rank::LocalRank;
-use crate::solve::process::visible::VisibleGpus;
+use crate::solve::process::{LocalRank, RankLayout, VisibleDevice, VisibleGpus};
 use crate::units::count_of;
 
 /// The most local ranks of one plan.
@@ -106,8 +103,7 @@ impl Part {
         rank: Option<LocalRank>,
         limits: &CpuLimits,
     ) -> Result<Self> {
-        let rules = CpuRules::from(limits);
-        Self::of_visible_by(topology, visible, rank, &rules)
+        Self::of_visible_by(topology, visible, rank, &CpuRules::from(limits))
     }
 
     /// Returns the part as [`of_visible`](Self::of_visible) does, with the CPUs dealt out by rules.
@@ -128,20 +124,11 @@ impl Part {
             // A process that was bound to its part keeps it, instead of cutting it once more.
             let mut unlimited = rules.clone();
             unlimited.limits.allowed = None;
-            let whole = Self::by(topology, visible, rank, &unlimited)?;
+            let whole = Self::of_visible_by(topology, visible, rank, &unlimited)?;
             if whole.cpus == *allowed {
                 return Ok(whole);
             }
         }
-        Self::by(topology, visible, rank, rules)
-    }
-
-    fn by(
-        topology: &Topology,
-        visible: &VisibleGpus,
-        rank: Option<LocalRank>,
-        rules: &CpuRules,
-    ) -> Result<Self> {
         if let Some(LocalRank { rank, size: Some(size) }) = rank {
             let rank = LocalRank::of(rank, size)?.rank;
             return Ok(Plan::new(topology, visible, size, rules)?.part(rank).unwrap_or_default());

@@ -7,7 +7,7 @@ use crate::model::Topology;
 use crate::solve::cpus::{
     CpuPolicy, CpuRules, by_class, cpu_remarks, memory_beside, package_cpus, usable_cores,
 };
-use crate::solve::process::layout::{Distribution, RankLayout};
+use crate::solve::process::{Distribution, RankLayout};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The policies that have a meaning without GPUs.

@@ -3,9 +3,7 @@
 use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
-use crate::solve::GpuRef;
-use crate::solve::process::gpu_ref::resolve_names;
-use crate::solve::process::no_gpu;
+use crate::solve::process::{GpuRef, no_gpu, resolve_names};
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;

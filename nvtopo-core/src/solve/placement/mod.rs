@@ -15,8 +15,7 @@ use crate::solve::cpus::{CpuLimits, CpuRules, all_memory};
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
 use crate::solve::placement::local::Local;
 use crate::solve::placement::score::{Score, scores};
-use crate::solve::process::gpu_ref::{by_model, listed};
-use crate::solve::process::visible::{cuda_environment, divided};
+use crate::solve::process::{by_model, cuda_environment, divided, listed};
 use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
 use std::fmt;
@@ -345,22 +344,19 @@ fn explain(
         (_, Some(path)) => format!("The ring through them, over {} paths, carries {carried}", path.word()),
         _ => format!("The worst pair, {} and {}, has {}", name(a), name(b), describe(topology, pair)),
     };
-    match (proof, first) {
+    let better = match first {
+        "min-pair" => "have a better worst pair",
+        "ring" if count > 2 => "carry more",
+        _ => &format!("are better by {first}"),
+    };
+    match proof {
         _ if count == candidates => format!("{has}; all {count} GPUs there are to choose were asked for."),
-        (Proof::Bound { .. }, _) => {
+        Proof::Bound { .. } => {
             format!("{has}; the search was stopped before it could rule out a better set.")
         }
-        (_, "min-pair") => {
-            format!(
-                "{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair{faults}{meet}."
-            )
+        Proof::Exhaustive { .. } => {
+            format!("{has}; no {count} of the {candidates} GPUs to choose from {better}{faults}{meet}.")
         }
-        (_, "ring") if count > 2 => {
-            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more{faults}{meet}.")
-        }
-        _ => format!(
-            "{has}; no {count} of the {candidates} GPUs to choose from are better by {first}{faults}{meet}."
-        ),
     }
 }
 

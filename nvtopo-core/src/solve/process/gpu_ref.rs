@@ -4,6 +4,7 @@ use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Gpu, GpuInstance, MAX_DEVICES, NodeId, Topology};
+use crate::solve::process::no_gpu;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,28 +61,18 @@ impl FromStr for GpuRef {
         if let Some(index) = index(text) {
             return Ok(Self::Index(index));
         }
-        if let Some((kind, model)) = text.split_once(':')
-            && kind.eq_ignore_ascii_case("model")
-        {
-            let model = model.trim();
+        if let Some(model) = after("model:", text).map(str::trim) {
             return match words(model).next() {
                 Some(_) => Ok(Self::Model(model.to_owned())),
                 None => Err(Error::request("'model:' names no model").help("such as model:A100")),
             };
         }
-        // Names are case-insensitive, as for CUDA.
-        match text.split_at_checked(4) {
-            Some((start, rest)) if start.eq_ignore_ascii_case("GPU-") => {
-                return Ok(Self::Uuid(format!("GPU-{rest}")));
-            }
-            Some((start, rest)) if start.eq_ignore_ascii_case("MIG-") => {
-                let rest = match rest.split_at_checked(4) {
-                    Some((gpu, rest)) if gpu.eq_ignore_ascii_case("GPU-") => format!("GPU-{rest}"),
-                    _ => rest.to_owned(),
-                };
-                return Ok(Self::Instance(format!("MIG-{rest}")));
-            }
-            _ => {}
+        if let Some(rest) = after("GPU-", text) {
+            return Ok(Self::Uuid(format!("GPU-{rest}")));
+        }
+        if let Some(name) = after("MIG-", text) {
+            let name = after("GPU-", name).map_or_else(|| name.to_owned(), |rest| format!("GPU-{rest}"));
+            return Ok(Self::Instance(format!("MIG-{name}")));
         }
         text.parse().map(Self::Address).map_err(|_| {
             Error::request(format!("'{text}' names no device"))
@@ -90,12 +81,15 @@ impl FromStr for GpuRef {
     }
 }
 
+/// Returns what follows a start of a name. Names are case-insensitive, as for CUDA.
+pub(super) fn after<'a>(start: &str, name: &'a str) -> Option<&'a str> {
+    let (own, rest) = name.split_at_checked(start.len())?;
+    own.eq_ignore_ascii_case(start).then_some(rest)
+}
+
 /// Reads the index in `3`, `GPU3` or `gpu3`.
 fn index(name: &str) -> Option<u32> {
-    let number = match name.split_at_checked(3) {
-        Some((start, number)) if start.eq_ignore_ascii_case("GPU") => number,
-        _ => name,
-    };
+    let number = after("GPU", name).unwrap_or(name);
     number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
 }
 
@@ -126,20 +120,13 @@ impl GpuRef {
         for name in text.split(',') {
             let ends = name.split_once('-');
             match ends.and_then(|(first, last)| Some((index(first.trim())?, index(last.trim())?))) {
-                Some((first, last)) => {
-                    let count = last.checked_sub(first).map(|more| more as usize + 1);
-                    match count {
-                        Some(count) if count <= MAX_DEVICES => gpus.extend((first..=last).map(Self::Index)),
-                        Some(_) => {
-                            let message = format!("'{name}' names more than {MAX_DEVICES} GPUs");
-                            return Err(Error::request(message));
-                        }
-                        None => {
-                            let message = format!("the range '{name}' ends before it begins");
-                            return Err(Error::request(message));
-                        }
-                    }
+                Some((first, last)) if first > last => {
+                    return Err(Error::request(format!("the range '{name}' ends before it begins")));
                 }
+                Some((first, last)) if (last - first) as usize >= MAX_DEVICES => {
+                    return Err(Error::request(format!("'{name}' names more than {MAX_DEVICES} GPUs")));
+                }
+                Some((first, last)) => gpus.extend((first..=last).map(Self::Index)),
                 None => gpus.push(name.parse()?),
             }
         }
@@ -185,8 +172,11 @@ impl GpuRef {
             Match::Several => Err(Error::request(format!("'{self}' names more than one GPU"))),
             Match::None | Match::Unknown => {
                 Err(Error::request(format!("there is no {self}")).help(match topology.gpus().len() {
-                    0 => crate::solve::process::no_gpu::message(topology),
-                    count => format!("this topology has {count} GPUs: {}", index_list(topology)),
+                    0 => no_gpu::message(topology),
+                    count => format!(
+                        "this topology has {count} GPUs: {}",
+                        topology.gpus().map(|gpu| gpu.index).collect::<NodeSet>()
+                    ),
                 }))
             }
         }
@@ -217,7 +207,7 @@ fn no_such_model(topology: &Topology, model: &str) -> Error {
     let named = topology.gpus().map(|gpu| (gpu.index, gpu.model.as_deref().unwrap_or("of unknown model")));
     let models = by_model(named);
     Error::request(format!("no GPU is of a model '{model}'")).help(match models.len() {
-        0 => crate::solve::process::no_gpu::message(topology),
+        0 => no_gpu::message(topology),
         _ => format!("there are {}", listed(&models)),
     })
 }
@@ -284,10 +274,7 @@ pub(in crate::solve) fn find_instance(topology: &Topology, name: &str) -> Match<
     let old = OldName::of(name);
     let on = |gpu: usize, start: &str| matches!(find_gpu(topology, start), Match::One(found) if found == gpu);
     let named = |gpu: usize, instance: &GpuInstance| {
-        let by_uuid = instance
-            .uuid
-            .as_ref()
-            .is_some_and(|uuid| uuid.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let by_uuid = instance.uuid.as_ref().is_some_and(|uuid| after(name, uuid).is_some());
         let by_numbers = old.is_some_and(|old| {
             instance.gpu_instance == Some(old.gpu_instance)
                 && instance.compute_instance == Some(old.compute_instance)
@@ -346,8 +333,4 @@ impl Topology {
         let named = (0..self.devices().len()).find(|device| self.device_name(*device) == name);
         named.map_or_else(|| name.parse::<GpuRef>()?.resolve(self), Ok)
     }
-}
-
-fn index_list(topology: &Topology) -> String {
-    topology.gpus().map(|gpu| gpu.index).collect::<crate::NodeSet>().to_string()
 }

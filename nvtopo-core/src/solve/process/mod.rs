@@ -1,8 +1,17 @@
 //! A process of a job: its local rank, the GPUs that it sees, and the names by which it asks for them.
 
-pub(in crate::solve) mod cuda_order;
-pub(in crate::solve) mod gpu_ref;
-pub(in crate::solve) mod layout;
+mod cuda_order;
+mod gpu_ref;
+mod layout;
 pub(in crate::solve) mod no_gpu;
-pub(in crate::solve) mod rank;
-pub(in crate::solve) mod visible;
+mod rank;
+mod visible;
+
+pub use cuda_order::{CudaOrder, OrderBasis};
+pub use gpu_ref::{GpuRef, VisibleDevice};
+pub(super) use gpu_ref::{Match, by_model, find_instance, listed, resolve_names};
+pub use layout::{Distribution, RankLayout};
+pub use rank::{LocalRank, RANK_VARIABLES, rank_variables};
+pub(crate) use visible::cuda_environment;
+pub(super) use visible::divided;
+pub use visible::{VISIBILITY_VARIABLES, VisibleGpus};

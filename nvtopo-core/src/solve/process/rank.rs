@@ -74,6 +74,11 @@ impl LocalRank {
         Ok(None)
     }
 
+    /// Returns the least number of local ranks that there are.
+    pub(in crate::solve) fn least_ranks(self) -> usize {
+        self.size.unwrap_or(0).max(self.rank.saturating_add(1))
+    }
+
     /// Creates a rank among `size` local ranks.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the rank is not below the size.

@@ -7,12 +7,11 @@
 //! a number ends before the first character that is no digit; one device named twice hides all. The words of
 //! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) have no meaning here.
 
+use super::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
+use super::gpu_ref::{GpuRef, Match, VisibleDevice, after, find_gpu, find_instance, resolve_names};
+use super::{layout::RankLayout, rank::LocalRank};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
-use crate::solve::process::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
-use crate::solve::process::gpu_ref::{GpuRef, Match, VisibleDevice, find_gpu, find_instance, resolve_names};
-use crate::solve::process::layout::RankLayout;
-use crate::solve::process::rank::LocalRank;
 
 /// The variables that select the GPUs that CUDA shows a process, and their order.
 pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
@@ -328,11 +327,10 @@ enum Kind {
 
 impl Kind {
     fn of(entry: &str) -> Self {
-        let starts = |prefix: &str| entry.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        match () {
-            () if starts("GPU-") => Self::Gpu,
-            () if starts("MIG-") => Self::Instance,
-            () => Self::Number,
+        match after("GPU-", entry) {
+            Some(_) => Self::Gpu,
+            None if after("MIG-", entry).is_some() => Self::Instance,
+            None => Self::Number,
         }
     }
 }

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::query::Weight;
-use crate::solve::process::gpu_ref::GpuRef;
+use crate::solve::process::GpuRef;
 use crate::solve::search;
 use crate::solve::search::problem::{NoSet, Solution, Task};
 use crate::solve::search::set::{MAX_CANDIDATES, Set};
 use crate::solve::search::weights::Weights;
+use crate::units::count_of;
 use std::collections::BTreeSet;
 
 /// The greatest number of sets of a table.
@@ -120,8 +121,7 @@ pub(in crate::solve) fn of_size(
         return Ok(fits.into_iter().cloned().collect());
     }
     let any = sets.iter().any(|set| set.len() == count);
-    let gpus = if count == 1 { "GPU" } else { "GPUs" };
-    let mut message = format!("no allowed set has {count} {gpus}");
+    let mut message = format!("no allowed set has {}", count_of(count, "GPU"));
     if any {
         let which = if include.is_empty() { "" } else { ", those that must be included among them" };
         message = format!("{message} of which all can be chosen{which}");

@@ -8,8 +8,7 @@ use crate::solve::constraint::Constraint;
 use crate::solve::cpus::{Cores, CpuLimits, Isolated};
 use crate::solve::objective::mix::SizeMix;
 use crate::solve::placement::needs::{Allotment, Needs, Supply, Taken};
-use crate::solve::process::gpu_ref::GpuRef;
-use crate::solve::process::visible::VisibleGpus;
+use crate::solve::process::{GpuRef, VisibleGpus};
 use std::collections::BTreeSet;
 
 /// A request for GPUs.
@@ -338,10 +337,6 @@ impl Request {
     pub(in crate::solve) fn sets(&self, topology: &Topology) -> Result<Option<Vec<BTreeSet<usize>>>> {
         let sets = self.allowed.as_ref().map(|table| table.resolve(topology)).transpose()?;
         Ok(sets.map(|sets| sets.into_iter().map(BTreeSet::from_iter).collect()))
-    }
-
-    pub(in crate::solve) fn count(&self) -> usize {
-        self.count
     }
 
     pub(in crate::solve) fn required(&self) -> &[Constraint] {

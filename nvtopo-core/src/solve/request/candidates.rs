@@ -8,8 +8,7 @@ use super::builder::Request;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::{Gpu, GpuUsage, Topology};
-use crate::solve::process::gpu_ref::{GpuRef, resolve_names};
-use crate::solve::process::visible::divided;
+use crate::solve::process::{GpuRef, divided, no_gpu, resolve_names};
 use crate::units::{Bytes, count_of, exact_bytes};
 
 /// The greatest memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
@@ -130,8 +129,10 @@ impl Request {
         let hidden = left_out.hidden.iter().map(|gpu| (*gpu, "CUDA_VISIBLE_DEVICES hides it".to_owned()));
         let mut impossible = hidden.chain(left_out.unusable()).chain(left_out.busy());
         if let Some((gpu, why)) = impossible.find(|(gpu, _)| include.contains(gpu)) {
-            let message = format!("{} is included, but {why}", topology.device_name(gpu));
-            return Err(Error::unsatisfiable(message));
+            return Err(Error::unsatisfiable(format!(
+                "{} is included, but {why}",
+                topology.device_name(gpu)
+            )));
         }
         if candidates.len() < self.count {
             return Err(left_out.too_few(topology, self.count, candidates.len()));
@@ -244,7 +245,7 @@ impl LeftOut {
         let total = topology.gpus().len();
         let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
         let mut why = vec![match total {
-            0 => return crate::solve::process::no_gpu::error(topology),
+            0 => return no_gpu::error(topology),
             _ if left == total => format!("{asked} asked for, but this machine has {total}"),
             _ if left == 1 => format!("{asked} asked for, but only 1 of {total} is left to choose from"),
             _ => format!("{asked} asked for, but only {left} of {total} are left to choose from"),

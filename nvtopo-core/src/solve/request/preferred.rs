@@ -4,7 +4,7 @@
 use super::builder::Request;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::process::gpu_ref::{GpuRef, Match, find_instance};
+use crate::solve::process::{GpuRef, Match, find_instance};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +46,7 @@ pub fn preferred_allocation(
         return Err(Error::request(message));
     }
     if must_include.len() > size {
-        let message = format!("{} devices must be included in {size}", must_include.len());
-        return Err(Error::request(message));
+        return Err(Error::request(format!("{} devices must be included in {size}", must_include.len())));
     }
     let mut chosen: BTreeSet<usize> = BTreeSet::new();
     for must in must_include {
