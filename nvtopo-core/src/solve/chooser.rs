@@ -134,33 +134,26 @@ const MAX_GPUS: usize = 16;
 const MAX_ASKED: usize = 4096;
 
 /// The memo of answers by the free GPUs and the count.
-struct Answers {
-    gpus: usize,
-    chosen: Chosen,
-}
-
-enum Chosen {
-    /// The answers by free set and count; 0 if not computed yet.
-    All(Box<[AtomicU16]>),
+enum Answers {
+    /// The answers by free set and count, of which there are as many as GPUs; 0 if not computed yet.
+    All(usize, Box<[AtomicU16]>),
     /// The answers by the free sets that were asked for, where there are too many sets to have a slot each.
     Asked(Bounded<(Set, usize), Set, MAX_ASKED>),
 }
 
 impl Answers {
     fn new(gpus: usize) -> Self {
-        let chosen = if gpus <= MAX_GPUS {
-            Chosen::All((0..gpus << gpus).map(|_| AtomicU16::new(0)).collect())
-        } else {
-            Chosen::Asked(Bounded::default())
-        };
-        Self { gpus, chosen }
+        if gpus > MAX_GPUS {
+            return Self::Asked(Bounded::default());
+        }
+        Self::All(gpus, (0..gpus << gpus).map(|_| AtomicU16::new(0)).collect())
     }
 
     /// Returns the answer, computing it if it is not kept.
     fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
-        match &self.chosen {
-            Chosen::All(chosen) => {
-                let place = (free as usize) * self.gpus + count - 1;
+        match self {
+            Self::All(gpus, chosen) => {
+                let place = (free as usize) * gpus + count - 1;
                 let Some(slot) = chosen.get(place) else { return solve() };
                 match slot.load(Ordering::Relaxed) {
                     0 => {
@@ -171,7 +164,7 @@ impl Answers {
                     known => known.into(),
                 }
             }
-            Chosen::Asked(asked) => asked.at((free, count), solve),
+            Self::Asked(asked) => asked.at((free, count), solve),
         }
     }
 }

@@ -15,15 +15,10 @@ pub(super) fn groups(topology: &Topology) -> Vec<CpuSet> {
     if nodes.len() > MOST_NODES {
         return Vec::new();
     }
-    let Some(distances) = nodes.iter().map(|numa| row(numa, &nodes)).collect::<Option<Vec<_>>>() else {
-        return Vec::new();
-    };
+    let distances: Option<Vec<_>> = nodes.iter().map(|numa| row(numa, &nodes)).collect();
+    let Some(mut distances) = distances.filter(|known| is_sound(known)) else { return Vec::new() };
     let mut members: Vec<CpuSet> = nodes.iter().map(|numa| numa.cpus.clone()).collect();
     let mut found = Vec::new();
-    if !is_sound(&distances) {
-        return found;
-    }
-    let mut distances = distances;
     while let Some(group_of) = by_least(&distances) {
         let count = group_of.iter().flatten().max().map_or(0, |last| last + 1);
         let mut sets = vec![CpuSet::new(); count];

@@ -80,8 +80,7 @@ impl NumberMatrix {
         for (a, b) in (0..gpus).flat_map(|a| (0..gpus).map(move |b| (a, b))).filter(|(a, b)| a != b) {
             let (there, back) = (rows[a * gpus + b], rows[b * gpus + a]);
             if !there.is_nan() && !(0.0..=MOST).contains(&there) {
-                let message = format!("the number from GPU {a} to GPU {b} is {there}");
-                return Err(Error::request(message).help(
+                return Err(Error::request(format!("the number from GPU {a} to GPU {b} is {there}")).help(
                     "give a number from 0 to 1e300, of which more is better, or NaN where it is unknown",
                 ));
             }

@@ -9,6 +9,7 @@ use crate::solve::objective::criteria::Criteria;
 use crate::solve::placement::explain::Explanation;
 use crate::solve::placement::needs::{Service, Shortage, Supply};
 use crate::solve::placement::{Placement, Unmet};
+use crate::solve::process::no_gpu;
 use crate::solve::request::allowed::{best_of, none_of, of_size};
 use crate::solve::request::candidates::Choice;
 use crate::solve::request::decision::{Decision, Limits, Problem, Question};
@@ -61,20 +62,14 @@ impl Request {
 
     fn decide(&self, solver: &Solver) -> Result<Decision> {
         let solver = &solver.within(&self.limits);
-        self.first_of_choices(solver.topology(), |choice| self.decide_among(solver, choice))
-    }
-
-    /// Returns the answer by the first choice that satisfies the request.
-    fn first_of_choices<T>(&self, topology: &Topology, decide: impl Fn(Choice) -> Result<T>) -> Result<T> {
-        let mut choices = self.choices(topology)?.into_iter();
-        let mut answer = choices.next().map(&decide);
-        for choice in choices {
-            match &answer {
-                Some(Err(error)) if error.kind() == ErrorKind::Unsatisfiable => answer = Some(decide(choice)),
-                _ => break,
+        let mut refusal = None;
+        for choice in self.choices(solver.topology())? {
+            match self.decide_among(solver, choice) {
+                Err(error) if error.kind() == ErrorKind::Unsatisfiable => refusal = Some(error),
+                decided => return decided,
             }
         }
-        answer.unwrap_or_else(|| Err(crate::solve::process::no_gpu::error(topology)))
+        Err(refusal.unwrap_or_else(|| no_gpu::error(solver.topology())))
     }
 
     /// Decides on a machine of more GPUs than a set has bits. `None` if it does not consist of domains, or the request asks for

@@ -35,12 +35,9 @@ impl<'a> Accumulator<'a> {
         if !spread {
             own.take_whole(Level::Core);
         }
-        let rest: Vec<u32> = if spread {
-            own.sorted(Level::Socket).into_iter().flat_map(|socket| own.cpus(Level::Socket, socket)).collect()
-        } else {
-            own.sorted(Level::Core).into_iter().flat_map(|core| own.cpus(Level::Core, core)).collect()
-        };
-        let rest = rest.into_iter().take(own.needed).collect();
+        let level = if spread { Level::Socket } else { Level::Core };
+        let rest = own.sorted(level).into_iter().flat_map(|id| own.cpus(level, id));
+        let rest = rest.take(own.needed).collect();
         own.take(&rest);
         own.taken
     }

@@ -6,7 +6,7 @@ mod layout;
 mod numa;
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::Topology;
 use accumulator::Accumulator;
 use layout::{Layout, Level};
@@ -45,8 +45,8 @@ impl Kubelet {
     /// Returns the CPUs of a container that requests `count` of the `available` ones: those not reserved and not given
     /// to others. Those of the nodes in `near`, the topology manager's hint, come first.
     ///
-    /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few, or `full-pcpus-only` refuses, and
-    /// with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
+    /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are too few, or `full-pcpus-only` refuses, and
+    /// with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for options that exclude each other.
     pub fn allocate(
         self,
         topology: &Topology,
@@ -97,19 +97,20 @@ impl Kubelet {
         } else {
             return Ok(());
         };
-        Err(Error::new(ErrorKind::Unsatisfiable, message).help("this is what full-pcpus-only refuses"))
+        Err(Error::unsatisfiable(message).help("this is what full-pcpus-only refuses"))
     }
 
     fn take(self, layout: &Layout, available: &CpuSet, count: usize) -> Result<CpuSet> {
         if count > available.len() {
             let message = format!("{count} CPUs were asked for, and {} are free", available.len());
-            return Err(Error::new(ErrorKind::Unsatisfiable, message));
+            return Err(Error::unsatisfiable(message));
         }
         if self.distribute_cpus_across_numa {
             let group = if self.full_pcpus_only { layout.cpus_per_core() } else { 1 };
             return numa::distributed(layout, available, count, group).ok_or_else(|| {
-                let message = "distribute-cpus-across-numa cannot account for all CPUs, and gives none";
-                Error::new(ErrorKind::Unsatisfiable, message)
+                Error::unsatisfiable(
+                    "distribute-cpus-across-numa cannot account for all CPUs, and gives none",
+                )
             });
         }
         let spread = self.distribute_cpus_across_cores;
@@ -138,7 +139,7 @@ pub struct KubeletCpus {
 impl KubeletCpus {
     /// Prepares the CPUs of a topology, under these options.
     ///
-    /// Errors with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for options that exclude each other.
     pub fn new(options: Kubelet, topology: &Topology) -> Result<Self> {
         options.check()?;
         Ok(Self { options, layout: Layout::of(topology) })
@@ -184,7 +185,7 @@ impl KubeletCpus {
     /// Takes `count` of the available CPUs, those of the nodes in `near` first. Does not check for refusals of
     /// `full-pcpus-only`: [`Kubelet::allocate`] does.
     ///
-    /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few.
+    /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are too few.
     pub fn take(&self, available: &CpuSet, count: usize, near: Option<&NodeSet>) -> Result<CpuSet> {
         let available = available.intersection(&self.layout.cpus);
         let mut taken = CpuSet::new();

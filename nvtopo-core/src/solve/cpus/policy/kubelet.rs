@@ -6,42 +6,41 @@ use crate::cpuset::CpuSet;
 use crate::solve::cpus::kubelet::Kubelet;
 use crate::solve::cpus::pool::{CpuPool, nodes_of};
 
-const NONE: Kubelet = Kubelet {
-    full_pcpus_only: false,
-    distribute_cpus_across_numa: false,
-    align_by_socket: false,
-    distribute_cpus_across_cores: false,
-    strict_cpu_reservation: false,
-    prefer_align_cpus_by_uncorecache: false,
-};
-
 pub(super) const PACKED: CpuPolicy = CpuPolicy::new(
     "kubelet",
     "as the kubelet's static CPU manager gives pods of one GPU each, with full-pcpus-only",
-    |pool, remarks| deal(pool, remarks, Kubelet { full_pcpus_only: true, ..NONE }),
+    |pool, remarks| deal(pool, remarks, Kubelet { full_pcpus_only: true, ..Kubelet::default() }),
 );
 
 pub(super) const ACROSS_NUMA: CpuPolicy =
     CpuPolicy::new("kubelet-across-numa", "as kubelet, with distribute-cpus-across-numa", |pool, remarks| {
-        deal(pool, remarks, Kubelet { full_pcpus_only: true, distribute_cpus_across_numa: true, ..NONE })
+        deal(
+            pool,
+            remarks,
+            Kubelet { full_pcpus_only: true, distribute_cpus_across_numa: true, ..Kubelet::default() },
+        )
     });
 
 pub(super) const BY_SOCKET: CpuPolicy =
     CpuPolicy::new("kubelet-by-socket", "as kubelet, with align-by-socket", |pool, remarks| {
-        deal(pool, remarks, Kubelet { full_pcpus_only: true, align_by_socket: true, ..NONE })
+        deal(pool, remarks, Kubelet { full_pcpus_only: true, align_by_socket: true, ..Kubelet::default() })
     });
 
 pub(super) const ACROSS_CORES: CpuPolicy = CpuPolicy::new(
     "kubelet-across-cores",
     "as kubelet, with distribute-cpus-across-cores and not full-pcpus-only",
-    |pool, remarks| deal(pool, remarks, Kubelet { distribute_cpus_across_cores: true, ..NONE }),
+    |pool, remarks| deal(pool, remarks, Kubelet { distribute_cpus_across_cores: true, ..Kubelet::default() }),
 );
 
 pub(super) const BY_UNCORE: CpuPolicy = CpuPolicy::new(
     "kubelet-by-uncorecache",
     "as kubelet, with prefer-align-cpus-by-uncorecache",
     |pool, remarks| {
-        deal(pool, remarks, Kubelet { full_pcpus_only: true, prefer_align_cpus_by_uncorecache: true, ..NONE })
+        deal(
+            pool,
+            remarks,
+            Kubelet { full_pcpus_only: true, prefer_align_cpus_by_uncorecache: true, ..Kubelet::default() },
+        )
     },
 );
 

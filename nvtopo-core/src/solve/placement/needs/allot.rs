@@ -29,7 +29,7 @@ pub(in crate::solve) struct Asker<'a> {
 
 /// Returns whether the supplies are enough for all of these GPUs.
 pub(in crate::solve) fn can_serve(all: &[(usize, &Supply)]) -> bool {
-    demands(all).iter().all(|demand| demand.divide().is_some())
+    demands(all).iter().all(|own| divide(&own.needs, &own.stocks_of, &own.stocks).is_some())
 }
 
 /// Returns the allotments in the order of the askers; `None` if the supplies are not enough for all.
@@ -49,7 +49,7 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
                 }
             });
         }
-        let drawn = demand.divide()?;
+        let drawn = divide(&demand.needs, &demand.stocks_of, &demand.stocks)?;
         if demand.kind == Kind::Nics {
             continue;
         }
@@ -82,14 +82,6 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
     Some(given)
 }
 
-impl Demand {
-    /// Returns the amount that each consumer gets of each stock.
-    fn divide(&self) -> Option<Vec<Vec<u64>>> {
-        let stocks_of: Vec<&[usize]> = self.stocks_of.iter().map(Vec::as_slice).collect();
-        divide(&self.needs, &stocks_of, &self.stocks)
-    }
-}
-
 /// Returns the CPUs of each consumer, with the drawn number from each part: of its own share first, and of the CPUs to avoid last.
 fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<CpuSet> {
     let mut given = vec![CpuSet::new(); demand.consumers.len()];
@@ -103,13 +95,10 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
             |free, _| free.clone(),
         ];
         for round in rounds {
-            for (index, consumer) in demand
-                .consumers
-                .iter()
-                .enumerate()
-                .filter(|(index, _)| missing[*index] > 0)
-                .collect::<Vec<_>>()
-            {
+            for (index, consumer) in demand.consumers.iter().enumerate() {
+                if missing[index] == 0 {
+                    continue;
+                }
                 let asker = &askers[*consumer];
                 let Supply { cores, caches, .. } = asker.supply;
                 let count = missing[index];

@@ -4,14 +4,18 @@ use std::collections::VecDeque;
 
 /// Returns the amount that each consumer gets of each stock; `None` if they cannot all have what they need. A consumer draws on its
 /// stocks in the listed order, as far as the others leave it the choice.
-pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> Option<Vec<Vec<u64>>> {
+pub(super) fn divide<S: AsRef<[usize]>>(
+    needs: &[u64],
+    stocks_of: &[S],
+    stocks: &[u64],
+) -> Option<Vec<Vec<u64>>> {
     let mut left = stocks.to_vec();
     let mut drawn = vec![vec![0; stocks.len()]; needs.len()];
     // Greedily first, then along augmenting paths.
     let mut missing: Vec<u64> = Vec::with_capacity(needs.len());
     for (consumer, need) in needs.iter().enumerate() {
         let mut need = *need;
-        for &stock in stocks_of[consumer] {
+        for &stock in stocks_of[consumer].as_ref() {
             let own = need.min(left[stock]);
             (drawn[consumer][stock], left[stock], need) =
                 (drawn[consumer][stock] + own, left[stock] - own, need - own);
@@ -41,9 +45,9 @@ pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> O
 
 /// Finds a shortest augmenting path from one consumer to a stock with something left: the consumers, each with the stock that it gives
 /// up, which is meaningless for the first.
-fn way(
+fn way<S: AsRef<[usize]>>(
     start: usize,
-    stocks_of: &[&[usize]],
+    stocks_of: &[S],
     drawn: &[Vec<u64>],
     left: &[u64],
 ) -> Option<(Vec<(usize, usize)>, usize)> {
@@ -52,7 +56,7 @@ fn way(
     let mut gives = vec![None; drawn.len()];
     let mut queue = VecDeque::from([start]);
     while let Some(consumer) = queue.pop_front() {
-        for &stock in stocks_of[consumer] {
+        for &stock in stocks_of[consumer].as_ref() {
             if wanted_by[stock].is_some() {
                 continue;
             }
@@ -87,17 +91,17 @@ mod tests {
     #[test]
     fn others_move_out_of_the_way() {
         // The first takes of stock 0, which is all that the last can use; the one between can use both.
-        let drawn = divide(&[4, 4, 4], &[&[0, 1], &[1, 2], &[0]], &[4, 4, 5]).unwrap();
+        let drawn = divide::<&[usize]>(&[4, 4, 4], &[&[0, 1], &[1, 2], &[0]], &[4, 4, 5]).unwrap();
         assert_eq!(drawn, [vec![0, 4, 0], vec![0, 0, 4], vec![4, 0, 0]]);
-        assert_eq!(divide(&[4, 4, 4], &[&[0, 1], &[1], &[0]], &[4, 4, 5]), None);
+        assert_eq!(divide::<&[usize]>(&[4, 4, 4], &[&[0, 1], &[1], &[0]], &[4, 4, 5]), None);
     }
 
     #[test]
     fn needs_are_split_where_they_must_be() {
         let drawn = divide(&[6, 6], &[&[0, 1], &[0, 1]], &[8, 4]).unwrap();
         assert_eq!(drawn, [vec![6, 0], vec![2, 4]]);
-        assert_eq!(divide(&[1], &[&[]], &[]), None);
-        assert_eq!(divide(&[], &[], &[3]), Some(vec![]));
+        assert_eq!(divide::<&[usize]>(&[1], &[&[]], &[]), None);
+        assert_eq!(divide::<&[usize]>(&[], &[], &[3]), Some(vec![]));
     }
 
     /// Returns whether all can have what they need, by trying every division.

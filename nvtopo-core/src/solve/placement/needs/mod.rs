@@ -13,7 +13,7 @@ mod words;
 use super::Placement;
 use crate::cpuset::CpuSet;
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
-use crate::units::exact_bytes;
+use crate::units::{count_of, exact_bytes};
 pub(in crate::solve) use allot::{Allotment, Asker, allot, can_serve};
 pub(in crate::solve) use serve::{Service, askers, not_enough};
 use std::collections::BTreeMap;
@@ -45,8 +45,7 @@ impl Needs {
     pub(in crate::solve) fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.cpus > 0 {
-            let s = if self.cpus == 1 { "" } else { "s" };
-            all.push(format!("have {} CPU{s} each near them", self.cpus));
+            all.push(format!("have {} each near them", count_of(self.cpus, "CPU")));
         }
         if self.memory > 0 {
             all.push(format!("have {} of memory each beside them", exact_bytes(self.memory)));
@@ -56,8 +55,7 @@ impl Needs {
             format!("have {count} page{s} of {} each beside them", exact_bytes(*size))
         }));
         if self.per_nic > 0 {
-            let s = if self.per_nic == 1 { "" } else { "s" };
-            all.push(format!("share a NIC with at most {} GPU{s} in all", self.per_nic));
+            all.push(format!("share a NIC with at most {} in all", count_of(self.per_nic, "GPU")));
         }
         all
     }

@@ -4,18 +4,14 @@ use super::Supply;
 use super::supply::{Kind, Shortage};
 use crate::cpuset::NodeSet;
 use crate::model::Topology;
-use crate::units::exact_bytes;
+use crate::units::{count_of, exact_bytes};
 use std::fmt::Write;
 
 impl Shortage {
     /// Returns what is available, and the number of GPUs that it is enough for.
     pub(in crate::solve) fn sentence(&self, topology: &Topology) -> String {
         if self.kind == Kind::Nics {
-            return format!(
-                "the NICs can serve {} more {} so",
-                self.most,
-                if self.most == 1 { "GPU" } else { "GPUs" }
-            );
+            return format!("the NICs can serve {} so", count_of(self.most, "more GPU"));
         }
         let gpus = topology.device_names(&self.gpus);
         let nodes = match self.nodes.len() {
@@ -69,10 +65,8 @@ impl Supply {
                 ));
             }
             let nodes_of = gpus.iter().filter_map(|gpu| self.nodes_of[*gpu].as_ref());
-            let mut nodes: Vec<u32> = nodes_of.flat_map(NodeSet::iter).collect();
-            nodes.sort_unstable();
-            nodes.dedup();
-            let unknown = nodes.into_iter().filter(|node| self.stock(kind, *node).is_none());
+            let nodes = nodes_of.collect::<NodeSet>();
+            let unknown = nodes.iter().filter(|node| self.stock(kind, *node).is_none());
             remarks.extend(
                 unknown.map(|node| format!("the {what} of NUMA node {node} is unknown: not checked")),
             );
