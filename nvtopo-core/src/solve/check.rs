@@ -92,7 +92,7 @@ pub fn check(
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
     let questions = request.questions(&Solver::new(topology))?;
-    let topology = &topology.with_allowed_cpus(&usable_by_all(topology, request.limits()));
+    let topology = &topology.with_allowed_cpus(&usable_by_all(topology, &request.limits));
     let inside = |question: &Question| {
         let positions = |set| question.weights.positions(set);
         let (free, include) = (positions(question.free), positions(question.include));
@@ -115,9 +115,9 @@ pub fn check(
         rings: RefCell::default(),
         candidates: &candidates,
         include: &include,
-        required: request.required(),
+        required: &request.require,
         sets: sets.as_deref(),
-        preferred: request.preferred(),
+        preferred: &request.prefer,
         supply: supply.as_ref(),
         names: &names,
         mix: &question.criteria.mix,

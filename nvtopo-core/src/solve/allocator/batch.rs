@@ -173,7 +173,7 @@ impl Allocator {
             let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;
             let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
             let beside = (supply.as_ref(), &*shortages);
-            let limits = Limits::new(request.required(), self.topology(), weights, beside);
+            let limits = Limits::new(&request.require, self.topology(), weights, beside);
             Ok(Want { question, limits, supply, whole })
         };
         requests.iter().map(want).collect()
@@ -191,7 +191,7 @@ impl Allocator {
                 self.topology(),
                 self.solver.local(),
                 supply,
-                requests[index].limits(),
+                &requests[index].limits,
                 &own,
                 &self.free(),
             ));
@@ -239,17 +239,13 @@ impl<'a> Search<'a> {
             if enough || self.steps >= MAX_STEPS && (self.any || self.best.is_some()) {
                 return;
             }
-            if self.can_serve(*index, set) {
+            // The supplies must be enough for this job and the jobs that have GPUs.
+            if want.supply.is_none() || can_serve(&self.places(Some((*index, set)))) {
                 self.chosen.push(set);
                 self.next(free & !set, worth + share);
                 self.chosen.pop();
             }
         }
-    }
-
-    /// Returns whether the supplies are enough for one more job and the jobs that have GPUs.
-    fn can_serve(&self, index: usize, set: Set) -> bool {
-        self.wants[index].supply.is_none() || can_serve(&self.places(Some((index, set))))
     }
 
     /// Returns the assigned GPUs, and those of one more job, if their jobs need supplies.

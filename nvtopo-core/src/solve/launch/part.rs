@@ -54,11 +54,8 @@ impl Part {
         if !self.cpus.is_empty() {
             return Ok(());
         }
-        let why = if self.remarks.is_empty() {
-            "no CPUs near to a GPU are known".to_owned()
-        } else {
-            self.remarks.join("; ")
-        };
+        let remarks = self.remarks.join("; ");
+        let why = if remarks.is_empty() { "no CPUs near to a GPU are known" } else { &remarks };
         Err(Error::unsatisfiable(format!("there is nothing to bind to: {why}")))
     }
 

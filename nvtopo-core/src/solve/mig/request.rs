@@ -3,7 +3,7 @@
 use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
-use crate::solve::process::{GpuRef, no_gpu, resolve_names};
+use crate::solve::process::{GpuRef, is_admitted, no_gpu};
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
@@ -153,16 +153,12 @@ impl InstanceRequest {
         if topology.gpus().len() == 0 {
             return Err(no_gpu::error(topology));
         }
-        let only = self.only.as_deref().map(|only| resolve_names(topology, only)).transpose()?;
-        let exclude = resolve_names(topology, &self.exclude)?;
-        let wanted = |position: &usize| {
-            only.as_ref().is_none_or(|only| only.contains(position)) && !exclude.contains(position)
-        };
-        if !(0..topology.gpus().len()).any(|position| wanted(&position)) {
+        let wanted = is_admitted(topology, self.only.as_deref(), &self.exclude)?;
+        if !(0..topology.gpus().len()).any(&wanted) {
             return Err(Error::request("the request leaves no GPU to choose from").help("exclude fewer GPUs"));
         }
         let usable = |position: usize, gpu: &Gpu| {
-            wanted(&position) && gpu.unusable.is_none() && gpu.mig.is_some_and(|mig| mig.current)
+            wanted(position) && gpu.unusable.is_none() && gpu.mig.is_some_and(|mig| mig.current)
         };
         let mut seen = Seen::default();
         let mut best = None;

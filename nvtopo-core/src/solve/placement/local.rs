@@ -5,7 +5,7 @@ use crate::model::Topology;
 use crate::once::Once;
 use crate::query::fair_nics;
 use crate::solve::cpus::shares::Shares;
-use crate::solve::cpus::{CpuRules, shares};
+use crate::solve::cpus::{CpuLimits, CpuRules, shares};
 use std::borrow::Cow;
 
 /// The memo of the shares by the default rules, which most placements ask for, and of the NICs: computed once for each machine.
@@ -21,36 +21,34 @@ impl Local {
         self.nics.get_or_init(|| fair_nics(topology))
     }
 
-    /// Returns the shares as seen by a job on its `own` GPUs, one of several jobs on the `claimed` ones.
+    /// Returns the shares as seen by a job on its chosen GPUs.
     ///
     /// A process that is bound to the share of its GPUs keeps it, instead of dividing it once more. GPUs whose near CPUs are all
-    /// forbidden take from others only if they are claimed: a job elsewhere on the machine does not use them.
+    /// forbidden take from others only if they are chosen: a job elsewhere on the machine does not use them.
     pub(in crate::solve) fn shares(
         &self,
         topology: &Topology,
-        rules: &CpuRules,
-        own: &[usize],
-        claimed: &[usize],
+        limits: &CpuLimits,
+        chosen: &[usize],
     ) -> Cow<'_, Shares> {
-        let Some(allowed) = &rules.limits.allowed else {
-            return self.unbound(topology, rules, claimed);
-        };
-        let mut unlimited = rules.clone();
-        unlimited.limits.allowed = None;
-        let whole = self.unbound(topology, &unlimited, claimed);
-        let bound = own.iter().map(|gpu| &whole.gpus[*gpu].cpus).collect::<CpuSet>();
-        if !own.is_empty() && bound == *allowed { whole } else { self.unbound(topology, rules, claimed) }
+        if let Some(allowed) = &limits.allowed {
+            let whole = self.unbound(topology, &CpuLimits { allowed: None, ..limits.clone() }, chosen);
+            let bound = chosen.iter().map(|gpu| &whole.gpus[*gpu].cpus).collect::<CpuSet>();
+            if !chosen.is_empty() && bound == *allowed {
+                return whole;
+            }
+        }
+        self.unbound(topology, limits, chosen)
     }
 
-    fn unbound(&self, topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'_, Shares> {
-        let default = CpuRules { layout: rules.layout.clone(), ..CpuRules::default() };
-        if *rules == default {
-            let every_gpu: Vec<usize> = (0..topology.gpus().len()).collect();
-            let all = self.shares.get_or_init(|| shares(topology, rules, &every_gpu));
-            if all.strays.iter().all(|stray| claimed.contains(stray)) {
+    fn unbound(&self, topology: &Topology, limits: &CpuLimits, chosen: &[usize]) -> Cow<'_, Shares> {
+        if *limits == CpuLimits::default() {
+            let every_gpu = || (0..topology.gpus().len()).collect::<Vec<_>>();
+            let all = self.shares.get_or_init(|| shares(topology, &CpuRules::default(), &every_gpu()));
+            if all.strays.iter().all(|stray| chosen.contains(stray)) {
                 return Cow::Borrowed(all);
             }
         }
-        Cow::Owned(shares(topology, rules, claimed))
+        Cow::Owned(shares(topology, &limits.into(), chosen))
     }
 }

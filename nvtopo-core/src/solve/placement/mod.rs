@@ -11,7 +11,7 @@ use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
 use crate::query::{GpuFault, Weight, nearest_nics};
 use crate::solve::constraint::Constraint;
-use crate::solve::cpus::{CpuLimits, CpuRules, all_memory};
+use crate::solve::cpus::{CpuLimits, all_memory};
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
 use crate::solve::placement::local::Local;
 use crate::solve::placement::score::{Score, scores};
@@ -255,8 +255,7 @@ pub(super) fn complete(
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
 ) -> Placement {
-    let rules = CpuRules::from(limits);
-    let shares = local.shares(topology, &rules, chosen, chosen);
+    let shares = local.shares(topology, limits, chosen);
     let own_nics = local.nics(topology);
     let gpus = chosen
         .iter()

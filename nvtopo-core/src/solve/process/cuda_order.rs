@@ -5,7 +5,7 @@
 //!
 //! Source: CUDA Programming Guide, "CUDA Environment Variables".
 
-use crate::model::Topology;
+use crate::model::{Gpu, Topology};
 use std::convert::Infallible;
 use std::str::FromStr;
 
@@ -92,14 +92,13 @@ pub(in crate::solve) fn basis(topology: &Topology, order: CudaOrder) -> OrderBas
     if order == CudaOrder::PciBusId || topology.gpus().len() < 2 {
         return OrderBasis::Known;
     }
-    let differ = |a: Option<String>, b: Option<String>| a.zip(b).is_some_and(|(a, b)| a != b);
-    let first = |fact: fn(&crate::model::Gpu) -> Option<String>| topology.gpus().find_map(fact);
-    let facts: [fn(&crate::model::Gpu) -> Option<String>; 2] =
-        [|gpu| gpu.model.clone(), |gpu| gpu.compute_capability.map(|capability| capability.to_string())];
-    let several = facts.iter().any(|fact| topology.gpus().any(|gpu| differ(first(*fact), fact(gpu))));
-    match several {
+    let differ = |facts: Vec<String>| facts.iter().any(|fact| *fact != facts[0]);
+    let capability = |gpu: &Gpu| gpu.compute_capability.map(|capability| capability.to_string());
+    let models: Vec<String> = topology.gpus().filter_map(|gpu| gpu.model.clone()).collect();
+    let all_known = models.len() == topology.gpus().len();
+    match differ(models) || differ(topology.gpus().filter_map(capability).collect()) {
         true => OrderBasis::Unknown,
-        false if topology.gpus().all(|gpu| gpu.model.is_some()) => OrderBasis::Known,
+        false if all_known => OrderBasis::Known,
         false => OrderBasis::Assumed,
     }
 }

@@ -193,6 +193,17 @@ pub(in crate::solve) fn resolve_names(topology: &Topology, names: &[GpuRef]) -> 
     Ok(positions)
 }
 
+/// Returns the test of a GPU for being among `only`, where that is given, and none of `exclude`.
+pub(in crate::solve) fn is_admitted(
+    topology: &Topology,
+    only: Option<&[GpuRef]>,
+    exclude: &[GpuRef],
+) -> Result<impl Fn(usize) -> bool> {
+    let only = only.map(|only| resolve_names(topology, only)).transpose()?;
+    let exclude = resolve_names(topology, exclude)?;
+    Ok(move |gpu| only.as_ref().is_none_or(|only| only.contains(&gpu)) && !exclude.contains(&gpu))
+}
+
 /// Splits a model's name into words: `NVIDIA`, `A100`, `SXM4`, `80GB`.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())

@@ -8,7 +8,9 @@
 //! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) have no meaning here.
 
 use super::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
-use super::gpu_ref::{GpuRef, Match, VisibleDevice, after, find_gpu, find_instance, resolve_names};
+use super::gpu_ref::{
+    GpuRef, Match, VisibleDevice, after, find_gpu, find_instance, is_admitted, resolve_names,
+};
 use super::{layout::RankLayout, rank::LocalRank};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
@@ -156,18 +158,14 @@ impl VisibleGpus {
         let is_single = |gpu: &&GpuRef| !matches!(gpu, GpuRef::Model(_));
         let single: Vec<GpuRef> = only.into_iter().flatten().filter(is_single).cloned().collect();
         let single = resolve_names(topology, &single)?;
-        let only = only.map(|only| resolve_names(topology, only)).transpose()?;
-        let exclude = resolve_names(topology, exclude)?;
+        let stays = is_admitted(topology, only, exclude)?;
         if let Some(hidden) = single.iter().find(|gpu| !seen.contains(gpu)) {
             let error =
                 Error::request(format!("{} is not visible to this process", topology.device_name(*hidden)));
             let all = format!("visible are {}", topology.device_names(&seen));
             return Err(error.help(if seen.is_empty() { "no GPU is".to_owned() } else { all }));
         }
-        let stays = |device: &&VisibleDevice| {
-            only.as_ref().is_none_or(|only| only.contains(&device.gpu)) && !exclude.contains(&device.gpu)
-        };
-        let devices: Vec<VisibleDevice> = self.devices.iter().filter(stays).copied().collect();
+        let devices: Vec<_> = self.devices.iter().filter(|device| stays(device.gpu)).copied().collect();
         if devices.is_empty() && !self.devices.is_empty() {
             return Err(Error::unsatisfiable("none of the visible GPUs may be used: all are excluded"));
         }

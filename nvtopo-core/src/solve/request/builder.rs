@@ -35,15 +35,15 @@ pub struct Request {
     pub(super) mix: Option<SizeMix>,
     /// The tolerance between measured rates that count as equal: the bits of a number, so that requests can be compared.
     pub(super) tolerance: Option<u64>,
-    pub(super) require: Vec<Constraint>,
-    pub(super) prefer: Vec<Constraint>,
+    pub(in crate::solve) require: Vec<Constraint>,
+    pub(in crate::solve) prefer: Vec<Constraint>,
     /// True if only GPUs that no process uses may be chosen.
     pub(super) free: bool,
     /// The memory in bytes that each GPU must have free for a new process; 0: no requirement.
     pub(super) free_memory: u64,
     /// The allowed sets of GPUs, where not all sets are.
     pub(super) allowed: Option<AllowedSets>,
-    pub(super) limits: CpuLimits,
+    pub(in crate::solve) limits: CpuLimits,
     pub(super) needs: Needs,
     /// The positions of GPUs that other jobs have.
     pub(in crate::solve) taken: Vec<usize>,
@@ -314,10 +314,6 @@ impl Request {
         self
     }
 
-    pub(in crate::solve) fn limits(&self) -> &CpuLimits {
-        &self.limits
-    }
-
     /// Returns the supplies local to the GPUs; `None` if the request needs none.
     pub(in crate::solve) fn supply(&self, topology: &Topology) -> Result<Option<Supply>> {
         if self.needs.pages.contains_key(&0) {
@@ -337,13 +333,5 @@ impl Request {
     pub(in crate::solve) fn sets(&self, topology: &Topology) -> Result<Option<Vec<BTreeSet<usize>>>> {
         let sets = self.allowed.as_ref().map(|table| table.resolve(topology)).transpose()?;
         Ok(sets.map(|sets| sets.into_iter().map(BTreeSet::from_iter).collect()))
-    }
-
-    pub(in crate::solve) fn required(&self) -> &[Constraint] {
-        &self.require
-    }
-
-    pub(in crate::solve) fn preferred(&self) -> &[Constraint] {
-        &self.prefer
     }
 }

@@ -50,32 +50,26 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
             });
         }
         let drawn = divide(&demand.needs, &demand.stocks_of, &demand.stocks)?;
-        if demand.kind == Kind::Nics {
-            continue;
-        }
         if demand.kind == Kind::Cpus {
             for (consumer, cpus) in demand.consumers.iter().zip(hand_out(&demand, &drawn, askers)) {
                 given[*consumer].cpus = Some(cpus);
             }
-            continue;
         }
         for (consumer, amounts) in demand.consumers.iter().zip(&drawn) {
-            let mut parts: Vec<(u32, u64)> = demand
-                .places
-                .iter()
-                .zip(amounts)
-                .filter_map(|(place, amount)| match place {
-                    Place::Node(node) if *amount > 0 => Some((*node, *amount)),
-                    _ => None,
-                })
-                .collect();
+            let of_node = |(place, amount): (&Place, &u64)| Some((place.node()?, *amount));
+            let mut parts: Vec<(u32, u64)> = demand.places.iter().zip(amounts).filter_map(of_node).collect();
+            parts.retain(|(_, amount)| *amount > 0);
             parts.sort_unstable();
-            if let Kind::Pages(size) = demand.kind {
-                let pages = parts.into_iter().map(|(node, count)| NodePages { node, size, count });
-                given[*consumer].pages.get_or_insert_default().extend(pages);
-            } else {
-                let memory = parts.into_iter().map(|(node, bytes)| NodeMemory { node, bytes });
-                given[*consumer].memory = Some(memory.collect());
+            let (given, parts) = (&mut given[*consumer], parts.into_iter());
+            match demand.kind {
+                Kind::Cpus | Kind::Nics => {}
+                Kind::Memory => {
+                    given.memory = Some(parts.map(|(node, bytes)| NodeMemory { node, bytes }).collect());
+                }
+                Kind::Pages(size) => {
+                    let pages = parts.map(|(node, count)| NodePages { node, size, count });
+                    given.pages.get_or_insert_default().extend(pages);
+                }
             }
         }
     }

@@ -7,10 +7,9 @@ use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::query::assign_within;
 use crate::solve::cpus::shares::Shares;
-use crate::solve::cpus::{CpuLimits, CpuRules, NearCpus, memory_nodes, near_cpus};
+use crate::solve::cpus::{CpuLimits, NearCpus, memory_nodes, near_cpus};
 use crate::solve::placement::Placement;
 use crate::solve::placement::local::Local;
-use std::borrow::Cow;
 
 /// The facts besides the machine that serving a job takes into account.
 #[derive(Clone, Copy)]
@@ -73,7 +72,7 @@ impl Service<'_> {
         }
         placement.remark(supply.unchecked(topology, &chosen));
         if asks_for_cpus && self.taken.is_none() {
-            let all = shares(topology, local, self.limits, &chosen);
+            let all = local.shares(topology, self.limits, &chosen);
             placement.remark(borrowed(topology, &all, &placement.cpus(), &chosen));
         }
         Ok(())
@@ -89,7 +88,8 @@ pub(in crate::solve) fn askers<'a>(
     chosen: &[usize],
     free: &[usize],
 ) -> Vec<Asker<'a>> {
-    let shares = shares(topology, local, limits, chosen);
+    // The shares that the GPUs would have if their job asked for none.
+    let shares = local.shares(topology, limits, chosen);
     let others = shares.gpus.iter().enumerate().filter(|(gpu, _)| !free.contains(gpu));
     let avoid = others.fold(CpuSet::new(), |all, (_, share)| all.union(&share.cpus));
     let asker = |gpu: &usize| Asker {
@@ -104,17 +104,6 @@ pub(in crate::solve) fn askers<'a>(
 /// Returns the error that the supplies are not enough after all.
 pub(in crate::solve) fn not_enough() -> Error {
     Error::unsatisfiable("what is beside the chosen GPUs is not enough for them")
-}
-
-/// Returns the shares that the GPUs would have if their job asked for none.
-fn shares<'a>(
-    topology: &Topology,
-    local: &'a Local,
-    limits: &CpuLimits,
-    chosen: &[usize],
-) -> Cow<'a, Shares> {
-    let rules = CpuRules::from(limits);
-    local.shares(topology, &rules, chosen, chosen)
 }
 
 /// Removes the CPUs of other jobs from the shares. A GPU that loses its whole share gets the same number of others near it, as

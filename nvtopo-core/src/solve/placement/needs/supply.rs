@@ -57,6 +57,12 @@ pub(super) enum Place {
     Nics,
 }
 
+impl Place {
+    pub(super) fn node(&self) -> Option<u32> {
+        if let Self::Node(node) = self { Some(*node) } else { None }
+    }
+}
+
 /// The GPUs that need one kind of resource, and its stocks. GPUs whose local stocks are unknown are left out.
 pub(super) struct Demand {
     pub(super) kind: Kind,
@@ -178,11 +184,7 @@ impl Supply {
                 let amount = stocks.iter().fold(0u64, |sum, stock| sum.saturating_add(demand.stocks[*stock]));
                 let most = usize::try_from(amount / need).unwrap_or(usize::MAX);
                 if most < gpus.len() {
-                    let node = |stock: &usize| match demand.places[*stock] {
-                        Place::Cpus(_) | Place::Nics => None,
-                        Place::Node(node) => Some(node),
-                    };
-                    let nodes = stocks.iter().filter_map(node).collect();
+                    let nodes = stocks.iter().filter_map(|stock| demand.places[*stock].node()).collect();
                     found.push(Shortage { kind: demand.kind, gpus, most, nodes, amount });
                 }
             }
@@ -238,9 +240,8 @@ impl Demand {
         }
         if kind == Kind::Nics {
             // Any NIC serves any GPU; the objectives compare the paths.
-            let room = needy().map(|(_, (_, supply))| {
-                supply.nics.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64
-            });
+            let sum = |room: &[usize]| room.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64;
+            let room = needy().map(|(_, (_, supply))| sum(&supply.nics));
             demand.stocks = room.min().into_iter().collect();
             demand.places = vec![Place::Nics; demand.stocks.len()];
             for (consumer, _) in needy() {
