@@ -88,12 +88,11 @@ pub(super) fn knows_cpus(topology: &Topology) -> bool {
 
 /// Returns the models of the CPUs; each once.
 fn packages(topology: &Topology) -> Option<String> {
-    let models: BTreeSet<&str> = topology
-        .nodes()
-        .filter_map(
-            |(_, node)| if let NodeKind::Package(own) = &node.kind { own.model.as_deref() } else { None },
-        )
-        .collect();
+    let models = topology.nodes().filter_map(|(_, node)| match &node.kind {
+        NodeKind::Package(own) => own.model.as_deref(),
+        _ => None,
+    });
+    let models: BTreeSet<&str> = models.collect();
     (!models.is_empty()).then(|| models.into_iter().collect::<Vec<_>>().join(", "))
 }
 
@@ -265,13 +264,8 @@ fn speed(speed: PcieSpeed) -> Option<String> {
 
 /// Returns the facts of the CPUs and memory nearest to a device.
 fn near(topology: &Topology, id: NodeId) -> Vec<Fact> {
-    let cpus = match topology.local_cpus(id) {
-        Stated::Known(cpus) => Some(cpus.to_string()),
-        _ => None,
-    };
-    let nodes = match topology.local_nodes(id) {
-        Stated::Known(nodes) => Some(nodes.to_string()),
-        _ => None,
-    };
-    vec![fact("nearest NUMA nodes", Identity, nodes), fact("nearest CPUs", Identity, cpus)]
+    vec![
+        fact("nearest NUMA nodes", Identity, topology.local_nodes(id).known()),
+        fact("nearest CPUs", Identity, topology.local_cpus(id).known()),
+    ]
 }

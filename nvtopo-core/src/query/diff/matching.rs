@@ -247,14 +247,11 @@ pub(super) fn may_hide(topology: &Topology, other: &Topology, number: u32) -> bo
 /// Compares two sizes of memory. The part of it that kernel and driver keep for themselves varies by version: 1 % is no
 /// difference.
 pub(super) fn memory(part: &str, before: Option<u64>, after: Option<u64>, found: &mut Findings) {
-    match (before, after) {
-        (Some(was), Some(is)) if was.abs_diff(is) > was.max(is) / 100 => {
-            let values = [was, is].map(|bytes| Some(exact_bytes(bytes)));
-            found.part(ChangeKind::Fact, part.to_owned(), "memory", values);
-        }
-        (Some(_), None) => found.one_sided("memory", true, part),
-        (None, Some(_)) => found.one_sided("memory", false, part),
-        _ => {}
+    if let Some((was, is)) = found.both("memory", part, before, after)
+        && was.abs_diff(is) > was.max(is) / 100
+    {
+        let values = [was, is].map(|bytes| Some(exact_bytes(bytes)));
+        found.part(ChangeKind::Fact, part.to_owned(), "memory", values);
     }
 }
 
@@ -317,11 +314,11 @@ fn gpus(before: &Topology, after: &Topology, places: &Places, found: &mut Findin
 
 fn disks(before: &Topology, after: &Topology, found: &mut Findings) {
     fn of(topology: &Topology) -> Vec<&Nvme> {
-        let disk = |kind: &'_ NodeKind| matches!(kind, NodeKind::Nvme(_));
-        let nodes = topology.nodes().filter(move |(_, node)| disk(&node.kind));
-        nodes
-            .filter_map(|(_, node)| if let NodeKind::Nvme(own) = &node.kind { Some(&**own) } else { None })
-            .collect()
+        let disks = topology.nodes().filter_map(|(_, node)| match &node.kind {
+            NodeKind::Nvme(own) => Some(&**own),
+            _ => None,
+        });
+        disks.collect()
     }
     let (own, others) = (of(before), of(after));
     let name = |disks: &[&Nvme]| disks.iter().map(|disk| Some(disk.name.clone())).collect::<Vec<_>>();

@@ -192,20 +192,26 @@ impl Findings {
             if self.structure && was.nature != Nature::Structure {
                 continue;
             }
-            match (was.value, is.value) {
-                (Some(was_value), Some(is_value)) if was_value != is_value => self.changes.push(Change {
-                    kind: ChangeKind::Fact,
-                    part: part.to_owned(),
-                    peers: Vec::new(),
-                    fact: was.name,
-                    before: Some(was_value),
-                    after: Some(is_value),
-                }),
-                (Some(_), None) => self.one_sided(was.name, true, part),
-                (None, Some(_)) => self.one_sided(was.name, false, part),
-                _ => {}
+            if let Some((own, other)) = self.both(was.name, part, was.value, is.value)
+                && own != other
+            {
+                self.part(ChangeKind::Fact, part.to_owned(), was.name, [Some(own), Some(other)]);
             }
         }
+    }
+
+    /// Returns a fact where both sides tell it; notes where one does not.
+    fn both<T>(
+        &mut self,
+        fact: &'static str,
+        part: &str,
+        before: Option<T>,
+        after: Option<T>,
+    ) -> Option<(T, T)> {
+        if before.is_some() != after.is_some() {
+            self.one_sided(fact, before.is_some(), part);
+        }
+        before.zip(after)
     }
 
     /// Notes that one side does not tell a fact.

@@ -265,20 +265,15 @@ fn numa_nodes(before: &Topology, after: &Topology, found: &mut Findings) {
         });
         counted(nodes.map(describe))
     };
-    match (numa(before, after), numa(after, before)) {
-        (Some(was), Some(is)) => {
-            if was != is {
-                found.part(ChangeKind::Fact, "machine".to_owned(), "NUMA nodes", [Some(was), Some(is)]);
-            }
-            for (fact, told) in [("memory of NUMA nodes", memory), ("CPUs of NUMA nodes", cpus)] {
-                if told[0] != told[1] {
-                    found.one_sided(fact, told[0], "machine");
-                }
-            }
+    let both = found.both("NUMA nodes", "machine", numa(before, after), numa(after, before));
+    let Some((was, is)) = both else { return };
+    if was != is {
+        found.part(ChangeKind::Fact, "machine".to_owned(), "NUMA nodes", [Some(was), Some(is)]);
+    }
+    for (fact, told) in [("memory of NUMA nodes", memory), ("CPUs of NUMA nodes", cpus)] {
+        if told[0] != told[1] {
+            found.one_sided(fact, told[0], "machine");
         }
-        (Some(_), None) => found.one_sided("NUMA nodes", true, "machine"),
-        (None, Some(_)) => found.one_sided("NUMA nodes", false, "machine"),
-        _ => {}
     }
 }
 
