@@ -48,11 +48,6 @@ impl<'a> Devices<'a> {
         self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
     }
 
-    /// Tells whether there are no devices, rather than devices in an unknown order.
-    pub(in crate::solve) fn are_none(&self) -> bool {
-        self.visible.devices.is_empty() && !self.visible.unresolved
-    }
-
     /// Returns the devices of one rank of an unknown number.
     pub(super) fn of_rank(
         &self,

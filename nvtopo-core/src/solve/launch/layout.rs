@@ -45,10 +45,9 @@ impl RankLayout {
         for (rank, own) in ranks.iter_mut().enumerate() {
             let there = cores(topology, own, &mut Vec::new());
             if there.len() < count {
+                let (rank, has) = (first + rank, count_of(there.len(), "core"));
                 return Err(Error::unsatisfiable(format!(
-                    "rank {} has a share of {} (CPUs {own}), and {count} were asked for for each rank",
-                    first + rank,
-                    count_of(there.len(), "core")
+                    "rank {rank} has a share of {has} (CPUs {own}), and {count} were asked for for each rank"
                 ))
                 .help("shares are cut over all GPUs of the machine; ask for fewer cores, or take another policy"));
             }
@@ -57,11 +56,8 @@ impl RankLayout {
         let after = ranks.iter().collect::<CpuSet>();
         let free = before.difference(&after);
         if !free.is_empty() {
-            remarks.push(format!(
-                "CPUs {free} stay free, as {} for each rank {} asked for",
-                count_of(count, "core"),
-                if count == 1 { "was" } else { "were" }
-            ));
+            let (cores, were) = (count_of(count, "core"), if count == 1 { "was" } else { "were" });
+            remarks.push(format!("CPUs {free} stay free, as {cores} for each rank {were} asked for"));
         }
         Ok(())
     }

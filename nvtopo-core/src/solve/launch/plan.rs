@@ -158,11 +158,9 @@ impl Part {
             }
             if rules.policy.is_disjoint() {
                 rules.policy = CpuPolicy::by_node();
-                part.remarks.push(format!(
-                    "how many ranks there are is unknown, so the CPUs near the GPU are shared with others: by the policy \
-                     {}",
-                    rules.policy
-                ));
+                let shared =
+                    format!("the CPUs near the GPU are shared with others: by the policy {}", rules.policy);
+                part.remarks.push(format!("how many ranks there are is unknown, so {shared}"));
             }
         }
         let shares = shares(topology, &rules, &visible.positions());
@@ -212,12 +210,11 @@ fn deal_to_ranks(
 ) -> Result<Vec<Part>> {
     let layout = &rules.layout;
     if devices.list.is_empty() {
-        if let Some(each) = layout.gpus.filter(|_| devices.are_none()) {
-            return Err(Error::unsatisfiable(format!(
-                "{} for each rank, and no GPU is visible",
-                count_of(each, "GPU")
-            ))
-            .help("ranks that use none ask for 0 GPUs each"));
+        // There are none, rather than some in an unknown order.
+        let are_none = devices.visible.devices.is_empty() && !devices.visible.unresolved;
+        if let Some(each) = layout.gpus.filter(|_| are_none) {
+            let message = format!("{} for each rank, and no GPU is visible", count_of(each, "GPU"));
+            return Err(Error::unsatisfiable(message).help("ranks that use none ask for 0 GPUs each"));
         }
         return Ok(vec![Part::default(); ranks]);
     }

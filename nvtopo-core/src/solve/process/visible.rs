@@ -217,21 +217,21 @@ impl VisibleGpus {
             let device = match kind {
                 // A deliberate end, or a trailing comma.
                 _ if entry.starts_with('-') || (entry.is_empty() && at_end) => return,
-                _ if Kind::of(entry) != kind => Entry::None,
+                _ if Kind::of(entry) != kind => Ok(None),
                 Kind::Number => self.number(topology, entry, order),
                 Kind::Gpu => gpu(topology, entry),
                 Kind::Instance => self.instance(topology, entry),
             };
             match device {
-                Entry::Device(device) if self.devices.contains(&device) => {
+                Ok(Some(device)) if self.devices.contains(&device) => {
                     self.devices.clear();
                     return self.remarks.push(format!(
                         "CUDA_VISIBLE_DEVICES names '{entry}' a second time, for which CUDA hides all GPUs"
                     ));
                 }
-                Entry::Device(device) => self.devices.push(device),
-                Entry::None => return self.end(entry, at_end),
-                Entry::Unresolved(why) => {
+                Ok(Some(device)) => self.devices.push(device),
+                Ok(None) => return self.end(entry, at_end),
+                Err(why) => {
                     self.devices.clear();
                     self.unresolved = true;
                     return self.remarks.push(why);
@@ -243,21 +243,21 @@ impl VisibleGpus {
     fn number(&mut self, topology: &Topology, entry: &str, order: CudaOrder) -> Entry {
         let signless = entry.strip_prefix('+').unwrap_or(entry);
         let digits = signless.len() - signless.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let Ok(number) = signless[..digits].parse::<u64>() else { return Entry::None };
+        let Ok(number) = signless[..digits].parse::<u64>() else { return Ok(None) };
         let basis = basis(topology, order);
         if basis == OrderBasis::Unknown {
-            return Entry::Unresolved(basis.remark().unwrap_or_default().to_owned());
+            return Err(basis.remark().unwrap_or_default().to_owned());
         }
         if digits < signless.len() {
             self.remarks.push(format!("CUDA reads '{entry}' in CUDA_VISIBLE_DEVICES as {number}"));
         }
-        let Some(gpu) = at_ordinal(topology, number) else { return Entry::None };
+        let Some(gpu) = at_ordinal(topology, number) else { return Ok(None) };
         self.remember(basis.remark());
         let lost = topology.gpus().any(|gpu| gpu.unusable.is_some());
         self.remember(lost.then_some(
             "a GPU cannot be used, so CUDA may count the others without it; name GPUs by their UUIDs",
         ));
-        Entry::Device(VisibleDevice { gpu, instance: None })
+        Ok(Some(VisibleDevice { gpu, instance: None }))
     }
 
     fn instance(&mut self, topology: &Topology, entry: &str) -> Entry {
@@ -267,12 +267,12 @@ impl VisibleGpus {
                     let gpu = topology.device_name(device.gpu);
                     self.remarks.push(format!("{entry} is not known; it is on {gpu} by its name"));
                 }
-                Entry::Device(device)
+                Ok(Some(device))
             }
-            Match::None | Match::Several => Entry::None,
-            Match::Unknown => Entry::Unresolved(format!(
-                "this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is on"
-            )),
+            Match::None | Match::Several => Ok(None),
+            Match::Unknown => {
+                Err(format!("this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is on"))
+            }
         }
     }
 
@@ -333,20 +333,15 @@ impl Kind {
     }
 }
 
-/// The device that an entry of a list names.
-enum Entry {
-    Device(VisibleDevice),
-    /// Nothing, which ends the list.
-    None,
-    /// A device that the topology cannot identify.
-    Unresolved(String),
-}
+/// The device that an entry of a list names. `None`: nothing, which ends the list. The error is of a device that the
+/// topology cannot identify.
+type Entry = std::result::Result<Option<VisibleDevice>, String>;
 
 fn gpu(topology: &Topology, entry: &str) -> Entry {
     match find_gpu(topology, entry) {
-        Match::One(gpu) => Entry::Device(VisibleDevice { gpu, instance: None }),
-        Match::None | Match::Several => Entry::None,
-        Match::Unknown => Entry::Unresolved(format!(
+        Match::One(gpu) => Ok(Some(VisibleDevice { gpu, instance: None })),
+        Match::None | Match::Several => Ok(None),
+        Match::Unknown => Err(format!(
             "this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is: it lacks UUIDs"
         )),
     }

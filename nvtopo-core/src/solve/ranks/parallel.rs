@@ -190,10 +190,8 @@ impl ParallelJob {
             if size == 1 || self.order.axes().contains(&dimension) {
                 return Ok(());
             }
-            Err(Error::request(format!(
-                "{dimension} is {size}, but the order '{}' does not name it",
-                self.order
-            )))
+            let order = &self.order;
+            Err(Error::request(format!("{dimension} is {size}, but the order '{order}' does not name it")))
         };
         for dimension in [Dimension::Tp, Dimension::Cp, Dimension::Ep, Dimension::Dp, Dimension::Pp] {
             named(dimension, sizes.of(dimension))?;

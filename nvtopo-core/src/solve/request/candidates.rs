@@ -129,10 +129,8 @@ impl Request {
         let hidden = left_out.hidden.iter().map(|gpu| (*gpu, "CUDA_VISIBLE_DEVICES hides it".to_owned()));
         let mut impossible = hidden.chain(left_out.unusable()).chain(left_out.busy());
         if let Some((gpu, why)) = impossible.find(|(gpu, _)| include.contains(gpu)) {
-            return Err(Error::unsatisfiable(format!(
-                "{} is included, but {why}",
-                topology.device_name(gpu)
-            )));
+            let message = format!("{} is included, but {why}", topology.device_name(gpu));
+            return Err(Error::unsatisfiable(message));
         }
         if candidates.len() < self.count {
             return Err(left_out.too_few(topology, self.count, candidates.len()));
