@@ -14,7 +14,7 @@ mod memory;
 mod policy;
 mod pool;
 mod reserve;
-pub(in crate::solve) mod shares;
+pub(super) mod shares;
 mod tree;
 
 use crate::cpuset::CpuSet;

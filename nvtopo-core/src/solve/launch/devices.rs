@@ -9,15 +9,15 @@ use crate::solve::process::{OrderBasis, RankLayout, VisibleDevice, VisibleGpus};
 use crate::units::count_of;
 
 /// The devices of a job, in the order in which its ranks take them.
-pub(in crate::solve) struct Devices<'a> {
-    pub(in crate::solve) visible: &'a VisibleGpus,
+pub(super) struct Devices<'a> {
+    pub(super) visible: &'a VisibleGpus,
     /// Empty where it is unknown which rank uses which.
-    pub(in crate::solve) list: Vec<VisibleDevice>,
+    pub(super) list: Vec<VisibleDevice>,
 }
 
 impl<'a> Devices<'a> {
     /// Returns the visible devices, if their order is known where that matters.
-    pub(in crate::solve) fn of(
+    pub(super) fn of(
         topology: &Topology,
         visible: &'a VisibleGpus,
         counted: bool,
@@ -43,7 +43,7 @@ impl<'a> Devices<'a> {
 
     /// Tells whether each rank may see another device than these: a launcher that shows each rank one GPU only shows
     /// each a different one, for that rank to use whatever its number.
-    pub(in crate::solve) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
+    pub(super) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
         let each = layout.gpus.unwrap_or(1);
         self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
     }
@@ -67,7 +67,7 @@ impl<'a> Devices<'a> {
     }
 
     /// Returns the remark for devices that a layout leaves unused.
-    pub(in crate::solve) fn unused(
+    pub(super) fn unused(
         &self,
         topology: &Topology,
         layout: &RankLayout,
@@ -80,7 +80,7 @@ impl<'a> Devices<'a> {
     }
 
     /// Returns the remark for ranks that share devices because they outnumber them.
-    pub(in crate::solve) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
+    pub(super) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
         let devices = self.list.len();
         (devices > 0 && ranks > devices && !self.may_differ(topology, &RankLayout::default())).then(|| {
             let whole = self.list.iter().all(|device| device.instance.is_none());
@@ -91,11 +91,7 @@ impl<'a> Devices<'a> {
 }
 
 /// Returns the share of some devices in the CPUs.
-pub(in crate::solve) fn devices_share(
-    topology: &Topology,
-    shares: &Shares,
-    devices: &[VisibleDevice],
-) -> CpuSet {
+pub(super) fn devices_share(topology: &Topology, shares: &Shares, devices: &[VisibleDevice]) -> CpuSet {
     let shares: Vec<CpuSet> = devices.iter().map(|device| device_share(topology, shares, *device)).collect();
     shares.iter().collect()
 }

@@ -25,7 +25,7 @@ impl RankLayout {
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the policy shares CPUs, and with
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has fewer.
-    pub(in crate::solve) fn trim(
+    pub(super) fn trim(
         topology: &Topology,
         rules: &CpuRules,
         first: usize,

@@ -19,7 +19,7 @@ const POLICIES: [&str; 4] = ["exclusive", "balanced", "node", "socket"];
 ///
 /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a policy that goes by GPUs, and as
 /// [`RankLayout::trim`].
-pub(in crate::solve) fn parts_without_gpus(
+pub(super) fn parts_without_gpus(
     topology: &Topology,
     ranks: usize,
     rules: &CpuRules,
@@ -49,7 +49,7 @@ pub(in crate::solve) fn parts_without_gpus(
 }
 
 /// Returns the part of one process of an unknown number: all CPUs are shared.
-pub(in crate::solve) fn part_without_gpus(topology: &Topology, rules: &CpuRules) -> Result<Part> {
+pub(super) fn part_without_gpus(topology: &Topology, rules: &CpuRules) -> Result<Part> {
     check_policy(rules.policy)?;
     let mut remarks = Vec::new();
     let cpus: CpuSet = usable_cores(topology, rules, &mut remarks).iter().collect();

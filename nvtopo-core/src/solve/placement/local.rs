@@ -25,7 +25,7 @@ impl Local {
     ///
     /// A process that is bound to the share of its GPUs keeps it, instead of dividing it once more. GPUs whose near CPUs are all
     /// forbidden take from others only if they are chosen: a job elsewhere on the machine does not use them.
-    pub(in crate::solve) fn shares(
+    pub(super) fn shares(
         &self,
         topology: &Topology,
         limits: &CpuLimits,

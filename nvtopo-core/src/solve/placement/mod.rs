@@ -1,10 +1,10 @@
 //! The answer to a request: the chosen GPUs, what belongs to each, the scores, and the proof.
 
-pub(in crate::solve) mod amounts;
-pub(in crate::solve) mod explain;
-pub(in crate::solve) mod local;
-pub(in crate::solve) mod needs;
-pub(in crate::solve) mod score;
+pub(super) mod amounts;
+pub(super) mod explain;
+pub(super) mod local;
+pub(super) mod needs;
+pub(super) mod score;
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};

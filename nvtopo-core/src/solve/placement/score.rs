@@ -33,7 +33,7 @@ impl fmt::Display for Score {
 }
 
 /// Writes a value, or that it is unknown.
-pub(in crate::solve) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Quantity>) -> fmt::Result {
+pub(super) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Quantity>) -> fmt::Result {
     match value {
         Some(value) => write!(f, "{value}"),
         None => f.write_str("unknown"),
@@ -41,7 +41,7 @@ pub(in crate::solve) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Qu
 }
 
 /// Returns the values that a search found for these GPUs, in their units.
-pub(in crate::solve) fn scores(
+pub(super) fn scores(
     topology: &Topology,
     gpus: &[usize],
     objectives: &[&'static dyn Objective],
@@ -86,7 +86,7 @@ pub(in crate::solve) fn as_measured<'a>(
 }
 
 /// Returns the value of these GPUs in its unit. `None`: unknown.
-pub(in crate::solve) fn known(
+pub(super) fn known(
     topology: &Topology,
     gpus: &[usize],
     objective: &dyn Objective,

@@ -88,7 +88,7 @@ impl Topology {
 }
 
 /// Returns how CUDA's order is known, if it is taken to be that of the bus.
-pub(in crate::solve) fn basis(topology: &Topology, order: CudaOrder) -> OrderBasis {
+pub(super) fn basis(topology: &Topology, order: CudaOrder) -> OrderBasis {
     if order == CudaOrder::PciBusId || topology.gpus().len() < 2 {
         return OrderBasis::Known;
     }
@@ -104,7 +104,7 @@ pub(in crate::solve) fn basis(topology: &Topology, order: CudaOrder) -> OrderBas
 }
 
 /// Returns the positions by address where all addresses are known, else by index.
-pub(in crate::solve) fn by_bus(topology: &Topology) -> Vec<usize> {
+pub(super) fn by_bus(topology: &Topology) -> Vec<usize> {
     let addresses: Option<Vec<_>> = topology.gpus().map(|gpu| gpu.address).collect();
     let mut positions: Vec<usize> = (0..topology.gpus().len()).collect();
     if let Some(addresses) = addresses {
@@ -115,7 +115,7 @@ pub(in crate::solve) fn by_bus(topology: &Topology) -> Vec<usize> {
 
 /// Finds the GPU that has this number where CUDA counts along the bus. Where the topology lacks some of the machine's
 /// GPUs, their numbers stay free.
-pub(in crate::solve) fn at_ordinal(topology: &Topology, ordinal: u64) -> Option<usize> {
+pub(super) fn at_ordinal(topology: &Topology, ordinal: u64) -> Option<usize> {
     // Positions are by increasing index.
     let mut numbered = topology.gpus().zip(by_bus(topology));
     numbered.find(|(gpu, _)| u64::from(gpu.index) == ordinal).map(|(_, position)| position)

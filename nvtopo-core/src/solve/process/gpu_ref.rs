@@ -270,7 +270,7 @@ fn only<T>(mut found: impl Iterator<Item = T>) -> Match<T> {
 }
 
 /// Finds the GPU with this UUID, or with one that starts so.
-pub(in crate::solve) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
+pub(super) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
     let named = |gpu: &Gpu| gpu.uuid.is_some_and(|uuid| uuid.starts_with(start));
     match only(topology.gpus().enumerate().filter(|(_, gpu)| named(gpu)).map(|(position, _)| position)) {
         Match::None if topology.gpus().any(|gpu| gpu.uuid.is_none()) => Match::Unknown,

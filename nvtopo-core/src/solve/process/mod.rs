@@ -3,7 +3,7 @@
 mod cuda_order;
 mod gpu_ref;
 mod layout;
-pub(in crate::solve) mod no_gpu;
+pub(super) mod no_gpu;
 mod rank;
 mod visible;
 

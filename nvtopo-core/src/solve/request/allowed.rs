@@ -107,7 +107,7 @@ impl AllowedSets {
 
 /// Returns the sets of `count` GPUs, by their positions, whose GPUs are all candidates and include all of `include`: each once,
 /// lower GPUs first. The error names the nearest sizes that are available.
-pub(in crate::solve) fn of_size(
+pub(super) fn of_size(
     sets: &[Vec<usize>],
     candidates: &[usize],
     include: &[usize],
@@ -138,7 +138,7 @@ pub(in crate::solve) fn of_size(
 }
 
 /// Returns the reason why none of some sets, at least one, meets what is stated, as parts of a sentence.
-pub(in crate::solve) fn none_of(sets: &[Set], held: &[String]) -> String {
+pub(super) fn none_of(sets: &[Set], held: &[String]) -> String {
     let (number, count) = (sets.len(), sets[0].count_ones());
     let sets =
         if number == 1 { "the allowed set".to_owned() } else { format!("none of the {number} allowed sets") };
@@ -147,7 +147,7 @@ pub(in crate::solve) fn none_of(sets: &[Set], held: &[String]) -> String {
 }
 
 /// Finds the best of some sets by a task; the first of several.
-pub(in crate::solve) fn best_of(
+pub(super) fn best_of(
     weights: &Weights,
     task: &Task<'_>,
     sets: &[Set],

@@ -26,11 +26,11 @@ use std::collections::BTreeSet;
 #[must_use]
 pub struct Request {
     pub(in crate::solve) count: usize,
-    pub(in crate::solve) only: Option<Vec<GpuRef>>,
-    pub(in crate::solve) exclude: Vec<GpuRef>,
-    pub(in crate::solve) include: Vec<GpuRef>,
+    pub(super) only: Option<Vec<GpuRef>>,
+    pub(super) exclude: Vec<GpuRef>,
+    pub(super) include: Vec<GpuRef>,
     /// The GPUs that the process sees, if not all.
-    pub(in crate::solve) visible: Option<VisibleGpus>,
+    pub(super) visible: Option<VisibleGpus>,
     pub(super) objectives: Option<Vec<String>>,
     pub(super) mix: Option<SizeMix>,
     /// The tolerance between measured rates that count as equal: the bits of a number, so that requests can be compared.

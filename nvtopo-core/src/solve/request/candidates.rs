@@ -15,11 +15,11 @@ use crate::units::{Bytes, count_of, exact_bytes};
 const MOST_IDLE: u64 = 1 << 30;
 
 /// The candidates of a request.
-pub(in crate::solve) struct Choice {
+pub(super) struct Choice {
     /// The positions of the candidates.
-    pub(in crate::solve) candidates: Vec<usize>,
+    pub(super) candidates: Vec<usize>,
     /// The candidates that must be chosen.
-    pub(in crate::solve) include: Vec<usize>,
+    pub(super) include: Vec<usize>,
     /// The remarks on the other GPUs.
     pub(in crate::solve) remarks: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl Request {
     /// Returns the choices to try in turn, at least one: first with as few faulty GPUs as possible, preferring those in the
     /// NVLink fabric; then, for constraints that this cannot meet, with more of them. The error says why there are not enough
     /// GPUs.
-    pub(in crate::solve) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
+    pub(super) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
         let all = self.choice(topology)?;
         let grade = |gpu: &usize| match topology.gpu_faults(*gpu).is_empty() {
             _ if all.include.contains(gpu) => 0,

@@ -1,10 +1,10 @@
 //! Requests for GPUs, and the decisions on them.
 
-pub(in crate::solve) mod allowed;
+pub(super) mod allowed;
 mod builder;
 mod candidates;
 mod decide;
-pub(in crate::solve) mod decision;
+pub(super) mod decision;
 mod preferred;
 mod solver;
 

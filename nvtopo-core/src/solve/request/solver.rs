@@ -70,7 +70,7 @@ impl Solver {
 
     /// Returns a solver of the machine with the CPUs that a request may use, if that leaves some GPU without CPUs beside it; else
     /// this one.
-    pub(in crate::solve) fn within(&self, limits: &CpuLimits) -> Self {
+    pub(super) fn within(&self, limits: &CpuLimits) -> Self {
         let topology = self.topology();
         let unlimited = limits.reserved.is_empty() && limits.cores == Cores::All;
         if unlimited && topology.machine().isolated_cpus.is_empty() {
@@ -93,7 +93,7 @@ impl Solver {
     }
 
     /// Returns the memo of placements by their requests.
-    pub(in crate::solve) fn placements(&self) -> &Bounded<Request, Placement, MAX_PLACEMENTS> {
+    pub(super) fn placements(&self) -> &Bounded<Request, Placement, MAX_PLACEMENTS> {
         &self.0.placements
     }
 
@@ -109,7 +109,7 @@ impl Solver {
 
     /// Returns the weights for a choice among some candidates, and their set. On a machine that is too large as a whole, these
     /// are the weights of just the candidates.
-    pub(in crate::solve) fn weights_of(
+    pub(super) fn weights_of(
         &self,
         candidates: &[usize],
         tolerance: Tolerance,
@@ -125,7 +125,7 @@ impl Solver {
     }
 
     /// Returns the domains of the machine; `None` if it does not consist of domains.
-    pub(in crate::solve) fn domains(&self, tolerance: Tolerance) -> Arc<Option<Domains>> {
+    pub(super) fn domains(&self, tolerance: Tolerance) -> Arc<Option<Domains>> {
         let compute = || Arc::new(Domains::of(&self.classes(tolerance)));
         if self.is_usual(tolerance) { Arc::clone(self.0.domains.get_or_init(compute)) } else { compute() }
     }

@@ -42,7 +42,7 @@ impl Shortage {
 
 impl Supply {
     /// Returns the remarks on what could not be checked for these GPUs because it is unknown.
-    pub(in crate::solve) fn unchecked(&self, topology: &Topology, gpus: &[usize]) -> Vec<String> {
+    pub(super) fn unchecked(&self, topology: &Topology, gpus: &[usize]) -> Vec<String> {
         let mut remarks = Vec::new();
         for kind in self.kinds() {
             let what = match kind {
