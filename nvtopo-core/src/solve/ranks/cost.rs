@@ -198,17 +198,16 @@ impl<'a> Costs<'a> {
 
     /// Returns the time of a family's group on these GPUs.
     pub(super) fn seconds(&mut self, family: usize, set: Set) -> f64 {
-        if let Some(known) = self.dense.get(family).map(|table| table[set as usize]) {
-            if known.is_nan() {
-                let own = &self.problem.families[family];
-                let seconds = own.seconds(self.bandwidth(own.pattern, set));
-                self.dense[family][set as usize] = seconds;
-                return seconds;
-            }
+        let known = self.dense.get(family).map(|table| table[set as usize]);
+        if let Some(known) = known.filter(|known| !known.is_nan()) {
             return known;
         }
         let own = &self.problem.families[family];
-        own.seconds(self.bandwidth(own.pattern, set))
+        let seconds = own.seconds(self.bandwidth(own.pattern, set));
+        if let Some(table) = self.dense.get_mut(family) {
+            table[set as usize] = seconds;
+        }
+        seconds
     }
 
     /// Returns the MB/s that at least two GPUs carry together, never 0.

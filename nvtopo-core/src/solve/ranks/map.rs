@@ -195,7 +195,9 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     let floors = problem.floors();
     let floor = floors.iter().fold(0.0, |sum, floor| sum + floor);
     let mut costs = Costs::new(problem);
-    let launcher_time: f64 = (0..problem.families.len()).map(|family| costs.worst(family, &launcher).1).sum();
+    let slowest: Vec<_> =
+        (0..problem.families.len()).map(|family| costs.slowest(family, &launcher)).collect();
+    let launcher_time: f64 = slowest.iter().map(|(seconds, _)| seconds).sum();
     let (slot_of, exact) = if launcher_time <= floor {
         (launcher.clone(), true)
     } else if problem.ranks() <= MAX_EXACT {
@@ -207,17 +209,17 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
         (large::solve(&mut costs, floor), false)
     };
     let mut dimensions = Vec::with_capacity(problem.families.len());
-    for (index, family) in problem.families.iter().enumerate() {
-        let (own, seconds) = costs.worst(index, &slot_of);
-        let (other, launcher_seconds) = costs.worst(index, &launcher);
+    for (index, (launcher_seconds, launcher_worst)) in slowest.into_iter().enumerate() {
+        let Family { dimension, bytes, groups, .. } = &problem.families[index];
+        let (seconds, worst) = costs.slowest(index, &slot_of);
         dimensions.push(DimensionTime {
-            dimension: family.dimension,
-            bytes: family.bytes,
-            groups: family.groups.len(),
+            dimension: *dimension,
+            bytes: *bytes,
+            groups: groups.len(),
             seconds,
-            worst: costs.group(family, own, &slot_of),
+            worst,
             launcher_seconds,
-            launcher_worst: costs.group(family, other, &launcher),
+            launcher_worst,
         });
     }
     let seconds = dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.seconds);
@@ -233,25 +235,18 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
 }
 
 impl Costs<'_> {
-    /// Returns the first of the slowest groups of a family, and its time.
-    fn worst(&mut self, family: usize, slot_of: &[usize]) -> (usize, f64) {
-        let mut worst = (0, 0.0);
-        for (index, ranks) in self.problem.families[family].groups.iter().enumerate() {
-            let seconds = self.seconds(family, slots(ranks, slot_of));
-            if seconds > worst.1 {
-                worst = (index, seconds);
+    /// Returns the time of the slowest group of a family, and the first such group.
+    fn slowest(&mut self, family: usize, slot_of: &[usize]) -> (f64, RankGroup) {
+        let Family { pattern, groups, .. } = &self.problem.families[family];
+        let (mut most, mut ranks) = (0.0, &groups[0]);
+        for group in groups {
+            let seconds = self.seconds(family, slots(group, slot_of));
+            if seconds > most {
+                (most, ranks) = (seconds, group);
             }
         }
-        worst
-    }
-
-    fn group(&mut self, family: &Family, index: usize, slot_of: &[usize]) -> RankGroup {
-        let ranks = family.groups[index].clone();
-        let bandwidth = self.bandwidth(family.pattern, slots(&ranks, slot_of));
-        RankGroup {
-            gpus: ranks.iter().map(|rank| self.problem.gpus[slot_of[*rank]]).collect(),
-            bandwidth: Bandwidth::from_mb_per_s(bandwidth),
-            ranks,
-        }
+        let bandwidth = Bandwidth::from_mb_per_s(self.bandwidth(*pattern, slots(ranks, slot_of)));
+        let gpus = ranks.iter().map(|rank| self.problem.gpus[slot_of[*rank]]).collect();
+        (most, RankGroup { ranks: ranks.clone(), gpus, bandwidth })
     }
 }
