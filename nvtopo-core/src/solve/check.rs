@@ -101,7 +101,7 @@ pub fn check(
     // GPUs with faults may be chosen if the others do not suffice; only a constraint can bring that about.
     let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
     let question = questions.into_iter().nth(fits.unwrap_or_default());
-    let question = question.ok_or_else(|| crate::solve::process::no_gpu::error(topology))?;
+    let question = question.ok_or_else(|| crate::solve::process::no_gpu_error(topology))?;
     let positions = |set| question.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;

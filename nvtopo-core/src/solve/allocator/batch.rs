@@ -7,7 +7,7 @@ use crate::query::Weight;
 use crate::solve::objective::best_rings;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
-use crate::solve::process::no_gpu;
+use crate::solve::process::no_gpu_error;
 use crate::solve::request::Request;
 use crate::solve::request::decision::{Limits, Question, quotas};
 use crate::solve::search;
@@ -167,7 +167,7 @@ impl Allocator {
             let request = request.clone().taken(taken.clone()).used(self.used());
             let mut questions = request.questions(&self.solver)?;
             let question = if faulty { questions.pop() } else { questions.drain(..).next() };
-            let question = question.ok_or_else(|| no_gpu::error(self.topology()))?;
+            let question = question.ok_or_else(|| no_gpu_error(self.topology()))?;
             let supply = request.supply(self.topology())?;
             let weights = &question.weights;
             let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;

@@ -56,7 +56,7 @@ pub fn share_cpus(topology: &Topology, rules: &CpuRules) -> Shares {
     let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
     shares.remarks.extend(classes::remarks(topology, sets));
     if shares.gpus.is_empty() {
-        shares.remarks.push(no_gpu::message(topology));
+        shares.remarks.push(no_gpu(topology));
     }
     shares
 }

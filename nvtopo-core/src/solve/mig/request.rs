@@ -3,7 +3,7 @@
 use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
-use crate::solve::process::{GpuRef, is_admitted, no_gpu};
+use crate::solve::process::{GpuRef, is_admitted, no_gpu_error};
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
@@ -151,7 +151,7 @@ impl InstanceRequest {
     /// has room. GPUs on which the places of present instances are unknown (drivers show them to administrators only) are not chosen.
     pub fn solve(&self, topology: &Topology) -> Result<InstancePlacement> {
         if topology.gpus().len() == 0 {
-            return Err(no_gpu::error(topology));
+            return Err(no_gpu_error(topology));
         }
         let wanted = is_admitted(topology, self.only.as_deref(), &self.exclude)?;
         if !(0..topology.gpus().len()).any(&wanted) {

@@ -4,7 +4,6 @@ use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Gpu, GpuInstance, MAX_DEVICES, NodeId, Topology};
-use crate::solve::process::no_gpu;
 use std::fmt;
 use std::str::FromStr;
 
@@ -172,7 +171,7 @@ impl GpuRef {
             Match::Several => Err(Error::request(format!("'{self}' names more than one GPU"))),
             Match::None | Match::Unknown => {
                 Err(Error::request(format!("there is no {self}")).help(match topology.gpus().len() {
-                    0 => no_gpu::message(topology),
+                    0 => no_gpu(topology),
                     count => format!(
                         "this topology has {count} GPUs: {}",
                         topology.gpus().map(|gpu| gpu.index).collect::<NodeSet>()
@@ -218,9 +217,20 @@ fn no_such_model(topology: &Topology, model: &str) -> Error {
     let named = topology.gpus().map(|gpu| (gpu.index, gpu.model.as_deref().unwrap_or("of unknown model")));
     let models = by_model(named);
     Error::request(format!("no GPU is of a model '{model}'")).help(match models.len() {
-        0 => no_gpu::message(topology),
+        0 => no_gpu(topology),
         _ => format!("there are {}", listed(&models)),
     })
+}
+
+/// Returns the message for a topology without GPUs, with the reason that its source found.
+pub(in crate::solve) fn no_gpu(topology: &Topology) -> String {
+    let message = "this topology has no GPU";
+    topology.driver_trouble().map_or_else(|| message.to_owned(), |why| format!("{message}: {why}"))
+}
+
+/// Returns the error of every request for GPUs on a topology without.
+pub(in crate::solve) fn no_gpu_error(topology: &Topology) -> Error {
+    Error::unsatisfiable(no_gpu(topology))
 }
 
 /// Groups the indices of GPUs by their models, in the order in which these appear.

@@ -3,13 +3,14 @@
 mod cuda_order;
 mod gpu_ref;
 mod layout;
-pub(super) mod no_gpu;
 mod rank;
 mod visible;
 
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::{GpuRef, VisibleDevice};
-pub(super) use gpu_ref::{Match, by_model, find_instance, is_admitted, listed, resolve_names};
+pub(super) use gpu_ref::{
+    Match, by_model, find_instance, is_admitted, listed, no_gpu, no_gpu_error, resolve_names,
+};
 pub use layout::{Distribution, RankLayout};
 pub use rank::{LocalRank, RANK_VARIABLES, rank_variables};
 pub(crate) use visible::cuda_environment;

@@ -8,7 +8,7 @@ use super::builder::Request;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::{Gpu, GpuUsage, Topology};
-use crate::solve::process::{GpuRef, divided, no_gpu, resolve_names};
+use crate::solve::process::{GpuRef, divided, no_gpu_error, resolve_names};
 use crate::units::{Bytes, count_of, exact_bytes};
 
 /// The greatest memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
@@ -243,7 +243,7 @@ impl LeftOut {
         let total = topology.gpus().len();
         let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
         let mut why = vec![match total {
-            0 => return no_gpu::error(topology),
+            0 => return no_gpu_error(topology),
             _ if left == total => format!("{asked} asked for, but this machine has {total}"),
             _ if left == 1 => format!("{asked} asked for, but only 1 of {total} is left to choose from"),
             _ => format!("{asked} asked for, but only {left} of {total} are left to choose from"),

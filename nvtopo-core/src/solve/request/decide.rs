@@ -9,7 +9,7 @@ use crate::solve::objective::criteria::Criteria;
 use crate::solve::placement::explain::Explanation;
 use crate::solve::placement::needs::{Service, Shortage, Supply};
 use crate::solve::placement::{Placement, Unmet};
-use crate::solve::process::no_gpu;
+use crate::solve::process::no_gpu_error;
 use crate::solve::request::allowed::{best_of, none_of, of_size};
 use crate::solve::request::candidates::Choice;
 use crate::solve::request::decision::{Decision, Limits, Problem, Question};
@@ -69,7 +69,7 @@ impl Request {
                 decided => return decided,
             }
         }
-        Err(refusal.unwrap_or_else(|| no_gpu::error(solver.topology())))
+        Err(refusal.unwrap_or_else(|| no_gpu_error(solver.topology())))
     }
 
     /// Decides on a machine of more GPUs than a set has bits. `None` if it does not consist of domains, or the request asks for
