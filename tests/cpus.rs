@@ -321,6 +321,28 @@ fn gpus_beside_which_no_cpu_is_left_are_chosen_last() {
     assert_eq!(within.machine().allowed_cpus.as_ref().unwrap().len(), 112);
     assert_eq!(Request::gpus(4).solve(&within).unwrap().gpu_indices(), [4, 5, 6, 7]);
 
+    // So does memory that is not allowed: the nearest that is takes its place.
+    saved["topology"]["nodes"][0]["machine"] = serde_json::json!({"allowed_nodes": "1"});
+    let within = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
+    for count in 1..=8 {
+        let request = Request::gpus(count);
+        let placement = request.solve(&within).unwrap();
+        assert_eq!(of_first(&placement), count.saturating_sub(4), "{count}: {placement:?}");
+        assert_eq!(placement.mems().to_string(), "1");
+        let told = placement.remarks().iter().any(|remark| remark.contains("none of the memory near"));
+        assert_eq!(told, count > 4, "{:?}", placement.remarks());
+        assert!(matches!(
+            check(&within, &request, &Claim::from(&placement)).unwrap(),
+            Ok(Verdict::Proven { .. })
+        ));
+    }
+    assert_eq!(
+        share_cpus(&within, &CpuRules::default()).remarks,
+        [
+            "none of the memory near GPU0, GPU1, GPU2, GPU3 may be used; the nearest that is allowed is taken, of NUMA node 1"
+        ]
+    );
+
     // So do isolated CPUs, unless they are used.
     saved["topology"]["nodes"][0]["machine"] = serde_json::json!({"isolated_cpus": "0-55,112-167"});
     let isolated = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();

@@ -69,12 +69,16 @@ fn known(count: usize, what: &str) -> String {
     if count == 0 { format!("{what}s unknown") } else { count_of(count, what) }
 }
 
-/// Returns the CPUs that may be used, where these are not all.
+/// Returns the CPUs and the memory that may be used, where these are not all.
 pub fn allowed(topology: &Topology) -> Option<String> {
-    let allowed = topology.machine().allowed_cpus.as_ref()?;
-    let all = topology.cpus();
-    let (may, count) = (allowed.len(), all.len());
-    (!all.is_subset(allowed)).then(|| format!("Allowed here: CPUs {allowed} ({may} of {count})"))
+    let (machine, all) = (topology.machine(), topology.cpus());
+    let cpus = machine.allowed_cpus.iter().filter(|allowed| !all.is_subset(allowed));
+    let cpus = cpus.map(|allowed| format!("CPUs {allowed} ({} of {})", allowed.len(), all.len()));
+    let outside = |allowed: &&NodeSet| topology.numa_nodes().any(|numa| !allowed.contains(numa.os_index));
+    let memory = machine.allowed_nodes.iter().filter(outside);
+    let memory = memory.map(|allowed| format!("memory of NUMA nodes {allowed}"));
+    let all: Vec<String> = cpus.chain(memory).collect();
+    (!all.is_empty()).then(|| format!("Allowed here: {}", all.join(", ")))
 }
 
 /// Returns the names of chosen GPUs, in the order of ranks.

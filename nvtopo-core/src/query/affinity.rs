@@ -48,4 +48,42 @@ impl Topology {
         };
         none_left && !usable.is_empty()
     }
+
+    /// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not
+    /// available to jobs.
+    pub(crate) fn local_memory(&self, gpu: usize) -> Option<NodeSet> {
+        let device = self.devices()[gpu];
+        let accelerators: NodeSet = self.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
+        let of_cpus = |number: &u32| match self.numa_nodes().find(|numa| numa.os_index == *number) {
+            // An integrated GPU uses the memory of the node with the CPUs.
+            Some(numa) => numa.gpu.is_none() && (!numa.cpus.is_empty() || !accelerators.contains(*number)),
+            // A text lists the nodes of GPU memory with the CPUs' nodes. The kernel numbers them after all of the CPUs'.
+            None => accelerators.first().is_none_or(|first| *number < first),
+        };
+        let stated =
+            self.local_nodes(device).known().map(|nodes| nodes.iter().filter(of_cpus).collect::<NodeSet>());
+        let of_their_cpus = || {
+            let nodes = self.nodes_of_cpus(self.local_cpus(device).known()?);
+            Some(nodes.iter().filter(of_cpus).collect::<NodeSet>())
+        };
+        let nodes = stated.filter(|nodes| !nodes.is_empty()).or_else(of_their_cpus)?;
+        let allowed = |node: &u32| self.allows_memory(*node);
+        (!nodes.is_empty()).then(|| nodes.iter().filter(allowed).collect())
+    }
+
+    /// Returns whether the memory local to a GPU is known, and none of it is allowed to this process.
+    pub(crate) fn lacks_memory(&self, gpu: usize) -> bool {
+        self.machine().allowed_nodes.is_some() && self.local_memory(gpu).is_some_and(|nodes| nodes.is_empty())
+    }
+
+    /// Returns whether this process may use the memory of a NUMA node.
+    pub(crate) fn allows_memory(&self, node: u32) -> bool {
+        self.machine().allowed_nodes.as_ref().is_none_or(|allowed| allowed.contains(node))
+    }
+
+    /// Returns the NUMA nodes that have some of these CPUs.
+    pub(crate) fn nodes_of_cpus(&self, cpus: &CpuSet) -> NodeSet {
+        let nodes = self.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(cpus));
+        nodes.map(|numa| numa.os_index).collect()
+    }
 }

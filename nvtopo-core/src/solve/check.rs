@@ -379,7 +379,7 @@ impl Checker<'_> {
     }
 
     /// Returns the number of local NUMA nodes of a set, where a GPU of unknown node counts as a node of its own, and the number of
-    /// its GPUs whose node is unknown or has no CPU left.
+    /// shortcomings of its GPUs: unknown nodes, and no CPU or no memory left beside them.
     fn span(&self, set: &[usize]) -> (u64, u64) {
         let mut known = BTreeSet::new();
         let mut unknown = 0;
@@ -390,8 +390,9 @@ impl Checker<'_> {
             }
         }
         let usable = self.topology.usable_cpus();
-        let lacks = |gpu: &&usize| self.topology.lacks_cpus(self.topology.devices()[**gpu], &usable);
-        (known.len() as u64 + unknown, unknown + set.iter().filter(lacks).count() as u64)
+        let cpus = |gpu: usize| self.topology.lacks_cpus(self.topology.devices()[gpu], &usable);
+        let lacks = |gpu: &usize| u64::from(cpus(*gpu)) + u64::from(self.topology.lacks_memory(*gpu));
+        (known.len() as u64 + unknown, unknown + set.iter().map(lacks).sum::<u64>())
     }
 
     /// Returns the greatest path such that every GPU has a NIC over at least that path, and no NIC serves more than its part of

@@ -27,7 +27,7 @@ pub use deal::split_cpus;
 pub(super) use deal::{Arrangement, deal, overlapping, split};
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
-pub(super) use memory::{all_memory, local_memory, memory_beside, memory_nodes};
+pub(super) use memory::{all_memory, memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 use pool::CpuPool;
 pub(super) use pool::usable_by_all;
@@ -112,5 +112,6 @@ pub(super) fn shares(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -
     let memory = memory_nodes(topology);
     let share = |(gpu, cpus)| Share { mems: memory(gpu, &cpus), cpus };
     let gpus = cpus.into_iter().enumerate().map(share).collect();
+    remarks.extend(memory::remark(topology, claimed));
     Shares { gpus, strays: pool.strays, remarks }
 }

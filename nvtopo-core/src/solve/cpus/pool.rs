@@ -247,17 +247,11 @@ fn is_elsewhere(topology: &Topology, gpu: usize) -> bool {
 }
 
 /// Returns the nodes that a GPU is on: the stated ones, else those of its CPUs.
-fn local_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
+pub(super) fn local_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
     if let Stated::Known(nodes) = topology.local_nodes(topology.devices()[gpu]) {
         return nodes;
     }
-    nodes_of(topology, local)
-}
-
-/// Returns the nodes that have some of these CPUs.
-pub(super) fn nodes_of(topology: &Topology, cpus: &CpuSet) -> NodeSet {
-    let nodes = topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(cpus));
-    nodes.map(|numa| numa.os_index).collect()
+    topology.nodes_of_cpus(local)
 }
 
 /// Returns the least distance from one of the nodes.

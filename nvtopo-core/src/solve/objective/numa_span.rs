@@ -2,7 +2,7 @@
 //!
 //! |⋃ nodes(i)| over i in S: fewer is better. A GPU that is equally close to several nodes counts all of them; a GPU whose nodes
 //! are unknown is compared as if it had a node of its own, and then the value is unknown. Ties go to sets with fewer such GPUs,
-//! so that sets of equal value are equally known, and with fewer GPUs beside which no CPU is left.
+//! so that sets of equal value are equally known, and with fewer GPUs beside which no CPU or no memory is left.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -24,7 +24,7 @@ impl Objective for NumaSpan {
     }
 
     fn tie(&self) -> &'static str {
-        "with more GPUs beside which no CPUs are known or left"
+        "with more GPUs beside which no CPUs or memory are known or left"
     }
 
     fn over_domains(&self) -> Option<OverDomains> {
@@ -47,7 +47,7 @@ impl Objective for NumaSpan {
     }
 
     /// Returns an upper bound: GPUs that join add as many nodes as the fullest groups need to hold them, unless enough GPUs share
-    /// the nodes of the chosen; a GPU with unknown nodes adds its own. Those without CPUs join last.
+    /// the nodes of the chosen; a GPU with unknown nodes adds its own. Those without CPUs or memory join last.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let locality = partial.weights.locality();
         let span = locality.span(partial.chosen);
@@ -58,7 +58,11 @@ impl Objective for NumaSpan {
         let more = locality.fewest_groups(partial.open, partial.chosen, more);
         numa_worth(numa_cost(
             u64::from(span) + u64::from(join.max(more)),
-            (locality.shortcomings(partial.chosen) + join + beyond(locality.without_cpus)).into(),
+            (locality.shortcomings(partial.chosen)
+                + join
+                + beyond(locality.without_cpus)
+                + beyond(locality.without_memory))
+            .into(),
         ))
     }
 

@@ -47,7 +47,7 @@ pub struct Loss {
     /// The value of the alternative. `None`: a fact that it rests on is unknown.
     pub own: Option<Quantity>,
     /// The value of the chosen set. Equal to `own` if only the closeness of the paths differs, or the number of
-    /// GPUs of which the fact is unknown or beside which no CPU is left.
+    /// GPUs of which the fact is unknown or beside which no CPU or memory is left.
     pub chosen: Option<Quantity>,
     /// The unit of both.
     pub unit: &'static str,

@@ -43,9 +43,10 @@ impl Local {
 
     fn unbound(&self, topology: &Topology, limits: &CpuLimits, chosen: &[usize]) -> Cow<'_, Shares> {
         if *limits == CpuLimits::default() {
-            let every_gpu = || (0..topology.gpus().len()).collect::<Vec<_>>();
-            let all = self.shares.get_or_init(|| shares(topology, &CpuRules::default(), &every_gpu()));
-            if all.strays.iter().all(|stray| chosen.contains(stray)) {
+            let every_gpu: Vec<usize> = (0..topology.gpus().len()).collect();
+            let all = self.shares.get_or_init(|| shares(topology, &CpuRules::default(), &every_gpu));
+            let lacking = every_gpu.iter().filter(|gpu| topology.lacks_memory(**gpu));
+            if all.strays.iter().chain(lacking).all(|stray| chosen.contains(stray)) {
                 return Cow::Borrowed(all);
             }
         }

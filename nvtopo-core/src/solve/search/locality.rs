@@ -23,6 +23,8 @@ pub(in crate::solve) struct Locality {
     pub(in crate::solve) unknown: Set,
     /// The candidates beside which no CPU is left.
     pub(in crate::solve) without_cpus: Set,
+    /// The candidates near which no memory is allowed.
+    pub(in crate::solve) without_memory: Set,
     /// The candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
     pub(in crate::solve) models: Vec<Set>,
     /// The candidates whose model is unknown.
@@ -59,9 +61,11 @@ impl Locality {
             })
             .collect();
         let usable = topology.usable_cpus();
-        let lacks = |&(_, gpu): &(usize, &usize)| topology.lacks_cpus(topology.devices()[*gpu], &usable);
-        let lacking = gpus.iter().enumerate().filter(lacks);
-        let without_cpus = set::of(lacking.map(|(candidate, _)| candidate));
+        let lacking = |lacks: &dyn Fn(usize) -> bool| {
+            set::of((0..gpus.len()).filter(|candidate| lacks(gpus[*candidate])))
+        };
+        let without_cpus = lacking(&|gpu| topology.lacks_cpus(topology.devices()[gpu], &usable));
+        let without_memory = lacking(&|gpu| topology.lacks_memory(gpu));
         let words = numbers.len().div_ceil(64);
         let mut nodes = vec![0; words * gpus.len()];
         for (candidate, list) in lists.iter().enumerate() {
@@ -112,6 +116,7 @@ impl Locality {
             shared,
             unknown,
             without_cpus,
+            without_memory,
             models,
             unknown_models,
             nics: nics.len(),
@@ -123,9 +128,12 @@ impl Locality {
         }
     }
 
-    /// Returns how often members of a set have unknown nodes, or no CPU left beside them.
+    /// Returns how often members of a set have unknown nodes, or no CPU or no memory left beside them.
     pub(in crate::solve) fn shortcomings(&self, set: Set) -> u32 {
-        (set & self.unknown).count_ones() + (set & self.without_cpus).count_ones()
+        [self.unknown, self.without_cpus, self.without_memory]
+            .map(|short| (set & short).count_ones())
+            .iter()
+            .sum()
     }
 
     /// Returns the number of NUMA nodes that the members of a set are local to, together.
@@ -171,12 +179,12 @@ impl Locality {
     }
 
     /// Returns whether exchanging two candidates changes the span of no set: they have the same nodes, or the same number of
-    /// nodes of their own, the nodes of both are known, or of neither, and CPUs are beside both, or neither.
+    /// nodes of their own, the nodes of both are known, or of neither, and they have as many shortcomings.
     pub(in crate::solve) fn interchangeable(&self, a: usize, b: usize) -> bool {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
-        let kind = |gpu: usize| (self.unknown >> gpu & 1, self.without_cpus >> gpu & 1);
+        let kind = |gpu: usize| (self.unknown >> gpu & 1, self.shortcomings(1 << gpu));
         kind(a) == kind(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 

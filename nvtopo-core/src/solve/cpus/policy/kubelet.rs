@@ -4,7 +4,7 @@
 use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::kubelet::Kubelet;
-use crate::solve::cpus::pool::{CpuPool, nodes_of};
+use crate::solve::cpus::pool::CpuPool;
 
 pub(super) const PACKED: CpuPolicy = CpuPolicy::new(
     "kubelet",
@@ -58,7 +58,7 @@ fn deal(pool: &CpuPool<'_>, remarks: &mut Vec<String>, mut kubelet: Kubelet) -> 
     kubelet.full_pcpus_only &= whole > 0;
     let mut free = pool.usable.clone();
     for &gpu in &consumers {
-        let near = nodes_of(pool.topology, &pool.near[gpu]);
+        let near = pool.topology.nodes_of_cpus(&pool.near[gpu]);
         let hint = Some(&near).filter(|near| !near.is_empty());
         let given = kubelet.allocate(pool.topology, &free, count, hint).or_else(|_| {
             let loose = Kubelet { full_pcpus_only: false, ..kubelet };

@@ -5,7 +5,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NumaNode, Topology};
 use crate::query::usable_nics;
-use crate::solve::cpus::{CpuLimits, NearCpus, local_memory, near_cpus};
+use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The greatest number of groups of GPUs by the stocks they draw on. Machines have one for each NUMA node.
@@ -104,7 +104,7 @@ impl Supply {
         let whole = Self {
             needs: needs.clone(),
             near: (0..gpus).map(|gpu| near.get(gpu).cloned()).collect(),
-            nodes_of: (0..gpus).map(|gpu| local_memory(topology, gpu)).collect(),
+            nodes_of: (0..gpus).map(|gpu| topology.local_memory(gpu)).collect(),
             nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
             cores,
             caches,

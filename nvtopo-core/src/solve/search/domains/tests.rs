@@ -19,8 +19,8 @@ struct Plan {
     home: usize,
     /// The path to the NICs of odd hosts, if each host has NICs of its own, as many as GPUs.
     nics: Option<PathType>,
-    /// The CPUs beside every third host are gone.
-    lacks_cpus: bool,
+    /// The CPUs beside every third host are gone, and the memory of odd NUMA nodes is not allowed.
+    confined: bool,
 }
 
 impl Plan {
@@ -29,6 +29,7 @@ impl Plan {
         let mut gpus: Vec<(NodeId, usize, usize)> = Vec::new();
         let mut nics: Vec<(NodeId, usize)> = Vec::new();
         let mut host = 0;
+        fragment.machine().allowed_nodes = self.confined.then(|| [0, 2, 4, 6, 8].into_iter().collect());
         for (rack, hosts) in self.racks.iter().enumerate() {
             for count in hosts {
                 for _ in 0..*count {
@@ -38,7 +39,7 @@ impl Plan {
                     let nodes = home
                         .map_or(Stated::Unstated, |home| Stated::Known([home as u32].into_iter().collect()));
                     let cpus = (host % 3 > 0).then_some(host as u32).into_iter().collect();
-                    let cpus = if self.lacks_cpus { Stated::Known(cpus) } else { Stated::Unstated };
+                    let cpus = if self.confined { Stated::Known(cpus) } else { Stated::Unstated };
                     let gpu = Gpu { index, cpus, nodes, ..Gpu::default() };
                     gpus.push((fragment.add(NodeId::MACHINE, gpu), rack, host));
                 }
@@ -90,7 +91,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     let racks = prop::collection::vec(prop::collection::vec(1usize..=3, 1..=3), 1..=3);
     let nics = prop::option::of(prop::sample::select(vec![PathType::Pix, PathType::Pxb, PathType::Node]));
     let plan = (racks, 0usize..4, 0usize..5, nics, any::<bool>());
-    plan.prop_map(|(racks, fabric, home, nics, lacks_cpus)| Plan { racks, fabric, home, nics, lacks_cpus })
+    plan.prop_map(|(racks, fabric, home, nics, confined)| Plan { racks, fabric, home, nics, confined })
         .prop_filter("few GPUs", |plan| plan.racks.iter().flatten().sum::<usize>() <= 10)
 }
 
@@ -173,7 +174,7 @@ proptest! {
         count in 1usize..=20,
         home in 0usize..=1,
     ) {
-        let plan = Plan { racks: vec![sizes], fabric: 3, home, nics: None, lacks_cpus: false };
+        let plan = Plan { racks: vec![sizes], fabric: 3, home, nics: None, confined: false };
         let topology = plan.topology();
         let gpus = topology.gpus().len();
         let domains = Domains::of(&topology).unwrap();

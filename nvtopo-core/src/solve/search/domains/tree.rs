@@ -30,7 +30,7 @@ pub(super) struct Domain {
     pub(super) level: usize,
     /// The cost of the NUMA nodes that a set with any of its GPUs is local to, as far as the parts do not count them.
     pub(super) span: i64,
-    /// The cost of each GPU that is in no part: of one beside which no CPU is left.
+    /// The cost of each GPU that is in no part: of one beside which no CPU or memory is left.
     pub(super) each: i64,
     /// The parts, each before this in the list of domains, by their first GPUs.
     pub(super) parts: Vec<usize>,
@@ -62,8 +62,10 @@ impl Tree {
         let levels = levels(topology)?;
         let (numa, costs) = numa(topology)?;
         let usable = topology.usable_cpus();
-        let lacks = |gpu: usize| topology.lacks_cpus(topology.devices()[gpu], &usable);
-        let each = (0..gpus).map(|gpu| if lacks(gpu) { numa_cost(0, 1).cast_signed() } else { 0 }).collect();
+        let lacks =
+            |gpu: usize| [topology.lacks_cpus(topology.devices()[gpu], &usable), topology.lacks_memory(gpu)];
+        let each = |gpu| numa_cost(0, lacks(gpu).map(u64::from).iter().sum()).cast_signed();
+        let each = (0..gpus).map(each).collect();
         let mut growth =
             Growth { topology, nics: nearest(topology)?, numa, costs, each, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
