@@ -178,6 +178,20 @@ fn numactl_fills_in_memory_distances_and_nodes_without_cpus() {
 }
 
 #[test]
+fn cpus_that_the_driver_does_not_tell_are_those_of_the_node() {
+    let matrix =
+        "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tSYS\tN/A\t1\nGPU1\tSYS\t X \tN/A\tN/A\n";
+    let lscpu = "CPU(s): 8\nOn-line CPU(s) list: 0-7\nNUMA node0 CPU(s): 0-3\nNUMA node1 CPU(s): 4-7\n";
+    for order in [[matrix, lscpu], [lscpu, matrix]] {
+        let texts = order.map(|text| nvtopo::source::parse("tool", text.as_bytes()).unwrap());
+        let builder = texts.into_iter().fold(nvtopo::model::TopologyBuilder::new(), |all, one| all.with(one));
+        let topology = builder.build().unwrap();
+        let cpus = |gpu: usize| topology.local_cpus(topology.devices()[gpu]);
+        assert_eq!((cpus(0), cpus(1)), (Stated::Known("4-7".parse().unwrap()), Stated::NotAvailable));
+    }
+}
+
+#[test]
 fn wrong_text_is_refused_with_its_place() {
     for (text, line, column, words) in [
         ("NUMA node0 CPU(s): 0-x\n", 1, 20, "'0-x'"),

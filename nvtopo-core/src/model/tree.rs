@@ -14,13 +14,11 @@ fn numa<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeId) -> Option<&'a 
 }
 
 /// Returns the CPUs nearest to a device: those that a source states, else those of its NUMA node, also where the stated
-/// ones cannot be read.
+/// ones cannot be read or the driver knows none (`N/A`).
 pub(crate) fn cpus_near<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeId) -> Stated<CpuSet> {
     let stated = node(id).kind.near().map_or(&Stated::Unstated, |(cpus, _)| cpus);
-    match (stated, numa(node, id)) {
-        (Stated::Unstated | Stated::Unreadable, Some(numa)) if !numa.cpus.is_empty() => {
-            Stated::Known(numa.cpus.clone())
-        }
+    match numa(node, id) {
+        Some(numa) if stated.known().is_none() && !numa.cpus.is_empty() => Stated::Known(numa.cpus.clone()),
         _ => stated.clone(),
     }
 }

@@ -13,7 +13,7 @@ impl Topology {
     }
 
     /// Returns the CPUs nearest to a device: those that a source states, else those of its NUMA node, also where the
-    /// stated ones cannot be read.
+    /// stated ones cannot be read or the driver knows none (`N/A`).
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
