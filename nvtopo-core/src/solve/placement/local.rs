@@ -43,10 +43,11 @@ impl Local {
 
     fn unbound(&self, topology: &Topology, limits: &CpuLimits, chosen: &[usize]) -> Cow<'_, Shares> {
         if *limits == CpuLimits::default() {
-            let every_gpu: Vec<usize> = (0..topology.gpus().len()).collect();
-            let all = self.shares.get_or_init(|| shares(topology, &CpuRules::default(), &every_gpu));
-            let lacking = every_gpu.iter().filter(|gpu| topology.lacks_memory(**gpu));
-            if all.strays.iter().chain(lacking).all(|stray| chosen.contains(stray)) {
+            let gpus = 0..topology.gpus().len();
+            let every_gpu = || gpus.clone().collect::<Vec<_>>();
+            let all = self.shares.get_or_init(|| shares(topology, &CpuRules::default(), &every_gpu()));
+            let lacking = gpus.clone().filter(|gpu| topology.lacks_memory(*gpu));
+            if all.strays.iter().copied().chain(lacking).all(|gpu| chosen.contains(&gpu)) {
                 return Cow::Borrowed(all);
             }
         }
