@@ -184,7 +184,9 @@ fn cpus_that_the_driver_does_not_tell_are_those_of_the_node() {
     let lscpu = "CPU(s): 8\nOn-line CPU(s) list: 0-7\nNUMA node0 CPU(s): 0-3\nNUMA node1 CPU(s): 4-7\n";
     for order in [[matrix, lscpu], [lscpu, matrix]] {
         let texts = order.map(|text| nvtopo::source::parse("tool", text.as_bytes()).unwrap());
-        let builder = texts.into_iter().fold(nvtopo::model::TopologyBuilder::new(), |all, one| all.with(one));
+        let builder = texts
+            .into_iter()
+            .fold(nvtopo::model::TopologyBuilder::new(), nvtopo::model::TopologyBuilder::with);
         let topology = builder.build().unwrap();
         let cpus = |gpu: usize| topology.local_cpus(topology.devices()[gpu]);
         assert_eq!((cpus(0), cpus(1)), (Stated::Known("4-7".parse().unwrap()), Stated::NotAvailable));
