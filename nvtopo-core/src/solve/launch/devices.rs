@@ -10,6 +10,7 @@ use crate::units::count_of;
 
 /// The devices of a job, in the order in which its ranks take them.
 pub(super) struct Devices<'a> {
+    topology: &'a Topology,
     pub(super) visible: &'a VisibleGpus,
     /// Empty where it is unknown which rank uses which.
     pub(super) list: Vec<VisibleDevice>,
@@ -18,7 +19,7 @@ pub(super) struct Devices<'a> {
 impl<'a> Devices<'a> {
     /// Returns the visible devices, if their order is known where that matters.
     pub(super) fn of(
-        topology: &Topology,
+        topology: &'a Topology,
         visible: &'a VisibleGpus,
         counted: bool,
         remarks: &mut Vec<String>,
@@ -38,51 +39,43 @@ impl<'a> Devices<'a> {
                 list.clear();
             }
         }
-        Self { visible, list }
+        Self { topology, visible, list }
     }
 
     /// Tells whether each rank may see another device than these: a launcher that shows each rank one GPU only shows
     /// each a different one, for that rank to use whatever its number.
-    pub(super) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
+    pub(super) fn may_differ(&self, layout: &RankLayout) -> bool {
         let each = layout.gpus.unwrap_or(1);
-        self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
+        self.list.len() == each && self.topology.gpus().len() > each && !self.visible.same_for_all
     }
 
     /// Returns the devices of one rank of an unknown number.
-    pub(super) fn of_rank(
-        &self,
-        topology: &Topology,
-        rank: usize,
-        layout: &RankLayout,
-    ) -> Result<Vec<VisibleDevice>> {
+    pub(super) fn of_rank(&self, rank: usize, layout: &RankLayout) -> Result<Vec<VisibleDevice>> {
         if layout.gpus.is_none() {
             return Ok(vec![self.list[rank % self.list.len()]]);
         }
-        if self.may_differ(topology, layout) {
+        if self.may_differ(layout) {
             return Ok(self.list.clone());
         }
         layout.check_turns(None)?;
-        let mut places = layout.places(self.list.len(), rank.saturating_add(1), false)?;
+        let mut places = layout.places(self.list.len(), rank.saturating_add(1))?;
         Ok(places.pop().unwrap_or_default().into_iter().map(|place| self.list[place]).collect())
     }
 
     /// Returns the remark for devices that a layout leaves unused.
-    pub(super) fn unused(
-        &self,
-        topology: &Topology,
-        layout: &RankLayout,
-        places: &[Vec<usize>],
-    ) -> Option<String> {
+    pub(super) fn unused(&self, layout: &RankLayout, places: &[Vec<usize>]) -> Option<String> {
         layout.gpus?;
         let unused = (0..self.list.len()).filter(|place| !places.iter().any(|own| own.contains(place)));
-        let names: Vec<String> = unused.map(|place| topology.device_name(self.list[place].gpu)).collect();
+        let names: Vec<String> =
+            unused.map(|place| self.topology.device_name(self.list[place].gpu)).collect();
         (!names.is_empty()).then(|| format!("no rank uses {}", names.join(", ")))
     }
 
     /// Returns the remark for ranks that share devices because they outnumber them.
-    pub(super) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
+    pub(super) fn too_few_for(&self, ranks: usize, layout: &RankLayout) -> Option<String> {
         let devices = self.list.len();
-        (devices > 0 && ranks > devices && !self.may_differ(topology, &RankLayout::default())).then(|| {
+        let share = layout.gpus.is_none() && devices > 0 && ranks > devices && !self.may_differ(layout);
+        share.then(|| {
             let whole = self.list.iter().all(|device| device.instance.is_none());
             let devices = count_of(devices, if whole { "GPU" } else { "device" });
             format!("there are more local ranks than the {devices} that they use: {ranks} ranks share them")

@@ -129,7 +129,7 @@ impl Part {
             }
             (Some(_), own) => {
                 layout.check_turns(own.size)?;
-                let places = layout.places(gpus.len(), own.least_ranks(), false)?.swap_remove(own.rank);
+                let places = layout.places(gpus.len(), own.least_ranks())?.swap_remove(own.rank);
                 let own: Vec<&PlacedGpu> = places.into_iter().map(|place| &gpus[place]).collect();
                 Self::of_placed(placement, &own)
             }

@@ -57,8 +57,7 @@ impl Plan {
         } else {
             let some = rules.layout.gpus.is_some_and(|each| each != visible.devices.len());
             let devices = Devices::of(topology, visible, ranks > 1 || some, &mut remarks);
-            remarks
-                .extend(rules.layout.gpus.is_none().then(|| devices.too_few_for(topology, ranks)).flatten());
+            remarks.extend(devices.too_few_for(ranks, &rules.layout));
             deal_to_ranks(topology, &devices, ranks, rules, &mut remarks)?
         };
         Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
@@ -152,10 +151,8 @@ impl Part {
         let devices = Devices::of(topology, visible, several, &mut part.remarks);
         let mut own = devices.list.clone();
         if let Some(LocalRank { rank, .. }) = rank.filter(|_| !own.is_empty()) {
-            own = devices.of_rank(topology, rank, &rules.layout)?;
-            if rules.layout.gpus.is_none() {
-                part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
-            }
+            own = devices.of_rank(rank, &rules.layout)?;
+            part.remarks.extend(devices.too_few_for(rank.saturating_add(1), &rules.layout));
             if rules.policy.is_disjoint() {
                 rules.policy = CpuPolicy::by_node();
                 let shared =
@@ -220,9 +217,11 @@ fn deal_to_ranks(
     }
     let shares = shares(topology, rules, &devices.visible.positions());
     remarks.extend_from_slice(&shares.remarks);
-    let alone = ranks > 1 && devices.may_differ(topology, layout);
-    let places = layout.places(devices.list.len(), ranks, alone)?;
-    remarks.extend(devices.unused(topology, layout, &places));
+    let alone = ranks > 1 && devices.may_differ(layout);
+    // Ranks that see their own devices alone use all of them.
+    let every = || vec![(0..devices.list.len()).collect(); ranks];
+    let places = if alone { every() } else { layout.places(devices.list.len(), ranks)? };
+    remarks.extend(devices.unused(layout, &places));
     let own: Vec<Vec<VisibleDevice>> =
         places.iter().map(|places| places.iter().map(|place| devices.list[*place]).collect()).collect();
     let share_of = |devices: &Vec<VisibleDevice>| devices_share(topology, &shares, devices);

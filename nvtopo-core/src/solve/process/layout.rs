@@ -58,19 +58,10 @@ impl RankLayout {
         Ok(())
     }
 
-    /// Returns the places of each rank's devices among all devices. `all_see_others`: each rank sees its own, and uses
-    /// all of them.
+    /// Returns the places of each rank's devices among all devices.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are too few.
-    pub(in crate::solve) fn places(
-        &self,
-        devices: usize,
-        ranks: usize,
-        all_see_others: bool,
-    ) -> Result<Vec<Vec<usize>>> {
-        if all_see_others {
-            return Ok(vec![(0..devices).collect(); ranks]);
-        }
+    pub(in crate::solve) fn places(&self, devices: usize, ranks: usize) -> Result<Vec<Vec<usize>>> {
         let Some(each) = self.gpus else {
             let place = |rank: usize| match self.distribution {
                 Some(Distribution::Block) if ranks > devices => rank * devices / ranks,
