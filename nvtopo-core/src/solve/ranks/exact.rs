@@ -7,8 +7,7 @@ use crate::solve::search::set::{Set, members};
 /// The search over all assignments of some ranks to some slots.
 pub(super) struct Search<'s, 'p> {
     costs: &'s mut Costs<'p>,
-    ranks: &'s [usize],
-    /// For each of `ranks`, the groups that are complete with it.
+    /// For each of the ranks, the groups that are complete with it.
     completes: Vec<Vec<(usize, &'p [usize])>>,
     bounds: &'s Bounds<'s>,
     slot_of: Vec<usize>,
@@ -17,8 +16,10 @@ pub(super) struct Search<'s, 'p> {
     found: Option<Vec<usize>>,
 }
 
-/// The constraints and limits of a search.
+/// The ranks, constraints and limits of a search.
 pub(super) struct Bounds<'s> {
+    /// The ranks whose slots are assigned anew among them.
+    pub(super) ranks: &'s [usize],
     /// For each rank, the earlier ranks that must have earlier slots.
     pub(super) before: &'s [Vec<usize>],
     /// A lower bound on the time of each family.
@@ -29,17 +30,12 @@ pub(super) struct Bounds<'s> {
     pub(super) limit: u64,
 }
 
-/// Reassigns the slots of `ranks` among them, where that is faster. The groups that count are those with any of these
-/// ranks.
+/// Reassigns the slots of ranks among them, where that is faster. The groups that count are those with any of these ranks.
 ///
 /// Returns the slot of every rank, by the first of the fastest mappings in the order of the slots; `None` where none is
 /// faster than `bounds.best`.
-pub(super) fn search(
-    costs: &mut Costs<'_>,
-    slot_of: &[usize],
-    ranks: &[usize],
-    bounds: &Bounds<'_>,
-) -> Option<Vec<usize>> {
+pub(super) fn search(costs: &mut Costs<'_>, slot_of: &[usize], bounds: &Bounds<'_>) -> Option<Vec<usize>> {
+    let ranks = bounds.ranks;
     let mut completes = vec![Vec::new(); ranks.len()];
     for (family, own) in costs.problem.families.iter().enumerate() {
         for group in &own.groups {
@@ -51,14 +47,14 @@ pub(super) fn search(
     }
     let (slot_of, best) = (slot_of.to_vec(), faster_than(bounds.best));
     let all = slots(ranks, &slot_of);
-    let mut search = Search { costs, ranks, completes, bounds, slot_of, best, found: None };
+    let mut search = Search { costs, completes, bounds, slot_of, best, found: None };
     search.descend(0, all, bounds.floors);
     search.found
 }
 
 impl Search<'_, '_> {
     fn descend(&mut self, depth: usize, left: Set, worst: &[f64]) {
-        let Some(&rank) = self.ranks.get(depth) else {
+        let Some(&rank) = self.bounds.ranks.get(depth) else {
             self.best = faster_than(worst.iter().sum());
             self.found = Some(self.slot_of.clone());
             return;

@@ -193,8 +193,8 @@ fn inside(costs: &mut Costs<'_>, state: &mut State, domains: &[Vec<usize>], boun
             }
         }
         let (before, floors, best) = (&unordered[..], &vec![0.0; own.len()][..], own.iter().sum());
-        let bounds = Bounds { before, floors, best, limit };
-        if let Some(slot_of) = exact::search(costs, &state.slot_of, &ranks, &bounds) {
+        let bounds = Bounds { ranks: &ranks, before, floors, best, limit };
+        if let Some(slot_of) = exact::search(costs, &state.slot_of, &bounds) {
             let slots: Vec<(usize, usize)> = ranks.iter().map(|rank| (*rank, slot_of[*rank])).collect();
             state.improve(costs, &slots);
         }

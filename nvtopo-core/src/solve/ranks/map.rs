@@ -202,8 +202,8 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
         (launcher.clone(), true)
     } else if problem.ranks() <= MAX_EXACT {
         let (before, limit) = (&symmetry::constraints(problem)[..], u64::MAX);
-        let bounds = Bounds { before, floors: &floors, best: launcher_time, limit };
-        let found = exact::search(&mut costs, &launcher, &launcher, &bounds);
+        let bounds = Bounds { ranks: &launcher, before, floors: &floors, best: launcher_time, limit };
+        let found = exact::search(&mut costs, &launcher, &bounds);
         (found.unwrap_or_else(|| launcher.clone()), true)
     } else {
         (large::solve(&mut costs, floor), false)
