@@ -143,7 +143,7 @@ impl Choice<'_> {
             let sure = fresh.iter().copied().filter(|gpu| left[gpu].len() > last && sound(gpu));
             let include: Vec<usize> = used.iter().copied().chain(sure).collect();
             fresh.retain(|gpu| left[gpu].len() >= last);
-            let gpus = best(self.topology, &fresh, &used, &include, count);
+            let gpus = self.best(&fresh, &used, &include, count);
             for gpu in gpus.unwrap_or_else(|| fresh[..count].to_vec()) {
                 self.chosen.insert(left[&gpu][0]);
                 used.insert(gpu);
@@ -176,27 +176,26 @@ impl Choice<'_> {
         let missing = self.missing();
         self.chosen.extend(rest.into_iter().take(missing));
     }
-}
 
-/// Finds the best `count` of the `open` GPUs besides the `used` ones, with all of `include`; `None` if there is no decision.
-fn best(
-    topology: &Topology,
-    open: &[usize],
-    used: &BTreeSet<usize>,
-    include: &[usize],
-    count: usize,
-) -> Option<Vec<usize>> {
-    let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
-    let named = |gpu: &usize| indices[*gpu];
-    let placement = Request::gpus(used.len() + count)
-        .only(open.iter().chain(used).map(named))
-        .include(include.iter().map(named))
-        .solve(topology)
-        .ok()?;
-    let chosen = placement.gpus().iter().map(|gpu| gpu.position);
-    Some(chosen.filter(|gpu| !used.contains(gpu)).collect())
+    /// Finds the best `count` of the `open` GPUs besides the `used` ones, with all of `include`; `None` if there is no decision.
+    fn best(
+        &self,
+        open: &[usize],
+        used: &BTreeSet<usize>,
+        include: &[usize],
+        count: usize,
+    ) -> Option<Vec<usize>> {
+        let indices: Vec<u32> = self.topology.gpus().map(|gpu| gpu.index).collect();
+        let named = |gpu: &usize| indices[*gpu];
+        let placement = Request::gpus(used.len() + count)
+            .only(open.iter().chain(used).map(named))
+            .include(include.iter().map(named))
+            .solve(self.topology)
+            .ok()?;
+        let chosen = placement.gpus().iter().map(|gpu| gpu.position);
+        Some(chosen.filter(|gpu| !used.contains(gpu)).collect())
+    }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
