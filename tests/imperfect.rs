@@ -4,7 +4,7 @@ use nvtopo::PathType;
 use nvtopo::Proof;
 use nvtopo::model::{Fragment, Gpu, NodeId, NvSwitch, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::solve::check::{Claim, check};
-use nvtopo::solve::{PairMatrix, Quantity};
+use nvtopo::solve::{Constraint, PairMatrix, Quantity};
 use nvtopo::source::Locator;
 use nvtopo::{Placement, Request, Topology};
 use std::io::Read;
@@ -409,6 +409,32 @@ fn answers_about_machines_made_by_chance_are_honest() {
             }
         }
     }
+}
+
+#[test]
+fn the_referee_refuses_faulty_gpus_where_others_meet_the_request() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&dgx.to_json()).unwrap();
+    let nodes = document["topology"]["nodes"].as_array_mut().unwrap();
+    for (position, gpu) in nodes.iter_mut().filter_map(|node| node.get_mut("gpu")).enumerate() {
+        let degraded = u32::from(position == 0);
+        gpu["fabric"] = serde_json::json!({"state": "completed", "status": 0, "health": degraded});
+    }
+    let topology = Topology::parse("faulty.json", document.to_string().as_bytes()).unwrap();
+    assert_eq!(topology.gpu_faults(0).len(), 1);
+    let request = Request::gpus(4).require([Constraint::SameNumaNode]);
+    let claim = Claim::from(&request.solve(&topology).unwrap());
+    assert_eq!(claim.gpus, [4, 5, 6, 7]);
+    assert!(check(&topology, &request, &claim).unwrap().is_ok());
+    let avoidable = Claim::from(&request.solve(&dgx).unwrap());
+    assert_eq!(avoidable.gpus, [0, 1, 2, 3]);
+    let flaw = check(&topology, &request, &avoidable).unwrap().unwrap_err();
+    assert_eq!(flaw.to_string(), "GPU4, GPU5, GPU6, GPU7 meet the request with fewer faults");
+    // Where no others do, it may be chosen.
+    let request = request.exclude([7]);
+    let claim = Claim::from(&request.solve(&topology).unwrap());
+    assert_eq!(claim.gpus, [0, 1, 2, 3]);
+    assert!(check(&topology, &request, &claim).unwrap().is_ok());
 }
 
 #[test]

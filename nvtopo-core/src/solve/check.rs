@@ -93,28 +93,29 @@ pub fn check(
 ) -> Result<std::result::Result<Verdict, Flaw>> {
     let questions = request.questions(&Solver::new(topology))?;
     let topology = &topology.with_allowed_cpus(&usable_by_all(topology, &request.limits));
-    let inside = |question: &Question| {
+    let choice = |question: &Question| {
         let positions = |set| question.weights.positions(set);
-        let (free, include) = (positions(question.free), positions(question.include));
+        (positions(question.free), positions(question.include))
+    };
+    let choices: Vec<(Vec<usize>, Vec<usize>)> = questions.iter().map(choice).collect();
+    let inside = |(free, include): &(Vec<usize>, Vec<usize>)| {
         claim.gpus.iter().all(|gpu| free.contains(gpu)) && include.iter().all(|gpu| claim.gpus.contains(gpu))
     };
     // GPUs with faults may be chosen if the others do not suffice; only a constraint can bring that about.
-    let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
-    let question = questions.into_iter().nth(fits.unwrap_or_default());
+    let fits = choices.iter().position(inside).filter(|_| request.is_constrained()).unwrap_or_default();
+    let question = questions.into_iter().nth(fits);
     let question = question.ok_or_else(|| crate::solve::process::no_gpu_error(topology))?;
-    let positions = |set| question.weights.positions(set);
-    let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
     let remainder =
         names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
     let sets = request.sets(topology)?;
-    let checker = |topology| Checker {
+    let checker = |topology, at: usize| Checker {
         topology,
         checked: remainder.unwrap_or(names.len()),
         rings: RefCell::default(),
-        candidates: &candidates,
-        include: &include,
+        candidates: &choices[at].0,
+        include: &choices[at].1,
         required: &request.require,
         sets: sets.as_deref(),
         preferred: &request.prefer,
@@ -122,9 +123,14 @@ pub fn check(
         names: &names,
         mix: &question.criteria.mix,
     };
+    let sounder = (0..fits).find_map(|at| checker(topology, at).first_allowed(question.count));
+    if let Some(set) = sounder {
+        let text = format!("{} meet the request with fewer faults", topology.device_names(&set));
+        return Ok(flaw(text));
+    }
     // Sets are compared by classes of measured rates, as the search does.
-    let classes = if topology.has_measured_rates() { question.weights.topology() } else { topology };
-    Ok(checker(topology).check(claim, question.count, &checker(classes)))
+    let classes = topology.with_rate_classes(request.rate_tolerance()?.millionths());
+    Ok(checker(topology, fits).check(claim, question.count, &checker(&classes, fits)))
 }
 
 /// The value by one objective, greater is better: a bandwidth, then the closeness of its path.
@@ -231,6 +237,19 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the first set that may be chosen; `None` too where there are too many sets to look at.
+    fn first_allowed(&self, count: usize) -> Option<Vec<usize>> {
+        let mut found = None;
+        if choose(self.candidates.len(), count) <= MAX_SETS {
+            each(self.candidates, count, &mut |set| {
+                if found.is_none() && self.allowed(set) {
+                    found = Some(set.to_vec());
+                }
+            });
+        }
+        found
     }
 
     /// Returns the values of a set by each checked objective.

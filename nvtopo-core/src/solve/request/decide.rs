@@ -52,7 +52,7 @@ impl Request {
         Service { supply: None, taken, given, limits: &self.limits }
     }
 
-    fn rate_tolerance(&self) -> Result<Tolerance> {
+    pub(in crate::solve) fn rate_tolerance(&self) -> Result<Tolerance> {
         self.tolerance.map_or(Ok(Tolerance::default()), |bits| Tolerance::new(f64::from_bits(bits)))
     }
 
