@@ -412,6 +412,33 @@ fn answers_about_machines_made_by_chance_are_honest() {
 }
 
 #[test]
+fn the_referee_reads_rates_that_no_machine_has() {
+    const ALL: [&str; 8] =
+        ["pair-sum", "min-pair", "ring", "tree", "all-to-all", "nic", "numa-span", "remainder"];
+    let most = u64::from(u32::MAX);
+    let chance = by_chance(6, &[7, most, most + 1, 1_000_000_000_000], 3);
+    let linked = |share: u64| {
+        let mut document: serde_json::Value =
+            serde_json::from_str(&Topology::preset("dgx-1-v100").unwrap().to_json()).unwrap();
+        for link in document["topology"]["links"].as_array_mut().unwrap() {
+            let rate = link["rate"]["mb_per_s"].as_u64().unwrap();
+            link["rate"]["mb_per_s"] = (rate * share).into();
+        }
+        Topology::parse("absurd.json", document.to_string().as_bytes()).unwrap()
+    };
+    for topology in [chance, linked(100_000), linked(150_000), linked(1_000_000)] {
+        for (objective, tolerance) in ALL.into_iter().flat_map(|own| [(own, 0.0), (own, 0.05)]) {
+            for count in [1, 2, 5] {
+                let request = Request::gpus(count).objectives([objective]).tolerance(tolerance);
+                let claim = Claim::from(&request.solve(&topology).unwrap());
+                let verdict = check(&topology, &request, &claim).unwrap();
+                assert!(verdict.is_ok(), "{objective}, {count} GPUs, {tolerance}: {verdict:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_referee_refuses_faulty_gpus_where_others_meet_the_request() {
     let dgx = Topology::preset("dgx-h100").unwrap();
     let mut document: serde_json::Value = serde_json::from_str(&dgx.to_json()).unwrap();

@@ -333,7 +333,7 @@ impl Checker<'_> {
     }
 
     fn worth(&self, objective: &str, set: &[usize], rest: &[usize]) -> Worth {
-        let bandwidth = |bandwidth: Option<Bandwidth>| (bandwidth.map_or(0, Bandwidth::as_mb_per_s), 0);
+        let bandwidth = |bandwidth: Option<Bandwidth>| (bandwidth.map_or(0, mb_per_s), 0);
         let pairs = self.pairs(set).map(of_pair);
         match objective {
             "ring" => self.ring(set),
@@ -387,7 +387,7 @@ impl Checker<'_> {
         let mut known = self.rings.borrow_mut();
         let compute = || {
             let rings = self.topology.rings(set);
-            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), rings.path.map_or(0, nearness)))
+            rings.map_or((0, 0), |rings| (mb_per_s(rings.bandwidth), rings.path.map_or(0, nearness)))
         };
         *known.entry(set.to_vec()).or_insert_with(compute)
     }
@@ -424,7 +424,7 @@ impl Checker<'_> {
         let port = |nic: usize| {
             let nic = self.topology.node(self.topology.devices()[nic]).kind.as_nic();
             let rates = nic.into_iter().flat_map(|nic| [nic.rate, nic.measured]).flatten();
-            rates.map(|rate| rate.as_mb_per_s() / sharing).min().unwrap_or(u64::MAX)
+            rates.map(|rate| mb_per_s(rate) / sharing).min().unwrap_or(u64::MAX)
         };
         let capped = |gpu: usize, nic: usize| {
             let (bandwidth, near) = of_pair(self.pair(gpu, nic));
@@ -494,8 +494,13 @@ fn nearness(path: PathType) -> u64 {
     PathType::Dis as u64 - path as u64
 }
 
+/// Returns a bandwidth in MB/s, up to the highest that answers distinguish.
+fn mb_per_s(bandwidth: Bandwidth) -> u64 {
+    bandwidth.as_mb_per_s().min(u32::MAX.into())
+}
+
 fn of_pair(pair: Pair) -> Worth {
-    (pair.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s()), pair.path.map_or(0, nearness))
+    (pair.rate.map_or(0, |rate| mb_per_s(rate.bandwidth)), pair.path.map_or(0, nearness))
 }
 
 fn quantity(objective: &str, (worth, _): Worth) -> Quantity {

@@ -211,7 +211,7 @@ impl Hops {
 
     /// Returns the rate of the wires for a rate that NCCL plans with, in the measure of the NVLinks.
     pub(super) fn wire_of(&self, planned: u64) -> u64 {
-        planned * self.wire / self.planned
+        (u128::from(planned) * u128::from(self.wire) / u128::from(self.planned)) as u64
     }
 
     /// Returns the rate of the wires of the narrowest hop of a ring, and the one that NCCL plans with for it.
