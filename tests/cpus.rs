@@ -358,6 +358,32 @@ fn gpus_beside_which_no_cpu_is_left_are_chosen_last() {
 }
 
 #[test]
+fn remarks_on_cpus_that_are_not_there_say_why() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let remarks = |topology: &Topology, reserved: &str| {
+        Request::gpus(1).reserved_cpus(reserved.parse().unwrap()).solve(topology).unwrap().remarks().to_vec()
+    };
+    let strange = "CPUs 224-600 are reserved, and not there: this machine has CPUs 0-223";
+    assert_eq!(remarks(&dgx, "0,200-600"), [strange]);
+    assert_eq!(remarks(&dgx, "0,200-223"), [""; 0]);
+    let mut saved: serde_json::Value = serde_json::from_str(&dgx.to_json()).unwrap();
+    for (machine, reserved, end) in [
+        (serde_json::json!({}), "0-223", "fewer have to be reserved, or more allowed"),
+        (serde_json::json!({"offline_cpus": "0-223"}), "", "all are offline"),
+        (serde_json::json!({"offline_cpus": "0-9", "allowed_cpus": "0-9"}), "", "more have to be allowed"),
+    ] {
+        saved["topology"]["nodes"][0]["machine"] = machine;
+        let topology = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
+        let told = format!("none of the CPUs near GPU0 may be used; and no others are left: {end}");
+        assert_eq!(remarks(&topology, reserved), [told]);
+    }
+    // A matrix of nvidia-smi names the CPUs near GPUs, and no others.
+    let text = "\tGPU0\tCPU Affinity\tNUMA Affinity\nGPU0\t X \t0-15\t0\n";
+    let told = remarks(&Topology::parse("topo.txt", text.as_bytes()).unwrap(), "99");
+    assert!(!told.iter().any(|remark| remark.contains("reserved")), "{told:?}");
+}
+
+#[test]
 fn gpus_elsewhere_take_nothing_from_a_job_that_does_not_see_them() {
     let topology = Topology::preset("dgx-h100").unwrap();
     let limits = CpuLimits { allowed: Some("0-55".parse().unwrap()), ..CpuLimits::default() };

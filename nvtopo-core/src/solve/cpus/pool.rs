@@ -107,10 +107,12 @@ impl<'a> CpuPool<'a> {
             told.into_iter().partition(|gpu| is_elsewhere(topology, *gpu));
         if !told.is_empty() {
             let gpus = topology.device_names(&told);
-            let end = if self.usable.is_empty() {
-                "and no others are left: fewer have to be reserved, or more allowed"
-            } else {
-                "the nearest others are taken"
+            let is_off = || topology.cpus().is_subset(&topology.machine().offline_cpus);
+            let end = match (self.usable.is_empty(), topology.usable_cpus().is_empty()) {
+                (false, _) => "the nearest others are taken",
+                (true, false) => "and no others are left: fewer have to be reserved, or more allowed",
+                (true, true) if is_off() => "and no others are left: all are offline",
+                (true, true) => "and no others are left: more have to be allowed",
             };
             remarks.push(format!("none of the CPUs near {gpus} may be used; {end}"));
         }
@@ -197,6 +199,12 @@ fn usable_cpus(
     remarks: &mut Vec<String>,
 ) -> (CpuSet, CpuSet) {
     let machine = topology.machine();
+    if !limits.reserved.is_empty() && topology.lists_all_cpus() {
+        let all = topology.cpus().union(&machine.offline_cpus);
+        let strange = limits.reserved.difference(&all);
+        let told = || format!("CPUs {strange} are reserved, and not there: this machine has CPUs {all}");
+        remarks.extend((!strange.is_empty()).then(told));
+    }
     let mut usable = topology.usable_cpus().difference(&limits.reserved);
     limits.allowed.iter().for_each(|allowed| usable &= allowed);
     let mut isolated = CpuSet::new();
