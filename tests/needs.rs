@@ -364,7 +364,14 @@ fn what_is_missing_is_told_node_by_node() {
     assert_eq!(explained.placement.preference(), Some(Constraint::SameNvlinkGroup));
     assert!(explained.placement.unmet()[0].witness.contains("enough for 1 of GPU0"));
     // What first fit takes has no memory there; the next best has.
+    let shown = nvtopo::render::json::explanation(&explained);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let (next, first_fit) = (explained.next.unwrap(), explained.first_fit.unwrap());
+    assert_eq!(
+        (&shown["next"]["why"], &shown["first_fit"]["why"]),
+        (&next.why().into(), &first_fit.why().into())
+    );
+    assert_eq!(first_fit.why(), "do not have what is asked for");
     assert!(next.meets && !first_fit.meets);
     assert_eq!((next.gpu_indices, first_fit.gpu_indices), (vec![1, 4], vec![0, 1]));
     let error = Request::gpus(1).hugepages_per_gpu(0, 1).solve(&dgx).unwrap_err();

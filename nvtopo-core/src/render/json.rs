@@ -203,6 +203,7 @@ fn alternative(other: &Alternative) -> Value {
         "gpus": other.gpu_indices,
         "score": other.scores.iter().map(score).collect::<Vec<_>>(),
         "meets": other.meets,
+        "why": other.why(),
         "loss": other.loss.map(|loss| json!({
             "objective": loss.objective,
             "value": loss.own.map(Quantity::number),

@@ -98,12 +98,7 @@ pub(super) fn explanation(explanation: &Explanation, style: Style) -> String {
     let mut out = placement(&explanation.placement, style) + "\n";
     let alternative = |name: &str, other: &Alternative| {
         let gpus: Vec<String> = other.gpu_indices.iter().map(|index| format!("GPU{index}")).collect();
-        let loss = match other.loss {
-            _ if !other.meets => "do not have what is asked for".to_owned(),
-            Some(loss) => loss.to_string(),
-            None => "as good; the lowest numbers decided".to_owned(),
-        };
-        format!("{name:>10}  {}: {loss}\n", gpus.join(" "))
+        format!("{name:>10}  {}: {}\n", gpus.join(" "), other.why())
     };
     match &explanation.next {
         Some(next) => out += &alternative("next best", next),

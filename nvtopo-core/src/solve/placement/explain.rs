@@ -38,6 +38,17 @@ pub struct Alternative {
     pub loss: Option<Loss>,
 }
 
+impl Alternative {
+    /// Returns the reason why it was not chosen, as a part of a sentence.
+    pub fn why(&self) -> String {
+        match self.loss {
+            _ if !self.meets => "do not have what is asked for".to_owned(),
+            Some(loss) => loss.to_string(),
+            None => "as good; the lowest numbers decided".to_owned(),
+        }
+    }
+}
+
 /// The loss of an alternative by one objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
