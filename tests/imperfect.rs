@@ -7,6 +7,7 @@ use nvtopo::solve::check::{Claim, check};
 use nvtopo::solve::{Constraint, PairMatrix, Quantity};
 use nvtopo::source::Locator;
 use nvtopo::{Placement, Request, Topology};
+use nvtopo_draw::{Style, by_name};
 use std::io::Read;
 
 /// A recorded machine by the name of its file.
@@ -408,6 +409,15 @@ fn answers_about_machines_made_by_chance_are_honest() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn nodes_that_gpus_name_are_shown_where_nothing_else_is_known_of_them() {
+    let topology = recorded("nvl72n.json.gz");
+    let text = by_name("text").unwrap().topology(&topology, Style::default());
+    for (node, first) in [("0", "GPU0 "), ("35", "GPU70 "), ("unknown", "mlx5_0\n")] {
+        assert!(text.contains(&format!("\nNUMA node {node}\n  {first}")), "{text}");
     }
 }
 

@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Devices that are shown together.
 pub(crate) struct Place<'a> {
-    /// The NUMA node that they are on; `None` where it is unknown.
+    /// The NUMA node that they are on; `None` where it is unknown, or no one node of the topology.
     pub(crate) node: Option<(NodeId, &'a NumaNode)>,
+    /// The numbers of the NUMA nodes near to them, where known.
+    pub(crate) nodes: Option<NodeSet>,
     /// The CPUs near to them, where known.
     pub(crate) cpus: Option<CpuSet>,
     /// Positions in [`Topology::devices`].
@@ -91,7 +93,7 @@ pub(crate) fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a N
     topology.numa_nodes().filter(|numa| numa.cpus.is_empty()).find(is_its)
 }
 
-/// Returns every NUMA node in the source's order, then the devices of unknown node, grouped by their near CPUs.
+/// Returns every NUMA node in the source's order, then the devices on no one of them, grouped by their near nodes and CPUs.
 fn places(topology: &Topology) -> Vec<Place<'_>> {
     let nodes = || topology.nodes().filter_map(|(id, node)| Some((id, node.kind.as_numa_node()?)));
     let ids: BTreeMap<u32, NodeId> = nodes().map(|(id, numa)| (numa.os_index, id)).collect();
@@ -103,14 +105,21 @@ fn places(topology: &Topology) -> Vec<Place<'_>> {
     for (id, numa) in nodes() {
         let devices = by_node.remove(&Some(id)).unwrap_or_default();
         let cpus = (!numa.cpus.is_empty()).then(|| numa.cpus.clone());
-        places.push(Place { node: Some((id, numa)), cpus, devices });
+        places.push(Place {
+            node: Some((id, numa)),
+            nodes: Some([numa.os_index].into_iter().collect()),
+            cpus,
+            devices,
+        });
     }
     let known = places.len();
     for device in by_node.into_values().flatten() {
-        let cpus = topology.local_cpus(topology.devices()[device]).known().cloned();
-        match places[known..].iter_mut().find(|place| place.cpus == cpus) {
+        let id = topology.devices()[device];
+        let cpus = topology.local_cpus(id).known().cloned();
+        let nodes = topology.local_nodes(id).known().cloned();
+        match places[known..].iter_mut().find(|place| place.cpus == cpus && place.nodes == nodes) {
             Some(place) => place.devices.push(device),
-            None => places.push(Place { node: None, cpus, devices: vec![device] }),
+            None => places.push(Place { node: None, nodes, cpus, devices: vec![device] }),
         }
     }
     places

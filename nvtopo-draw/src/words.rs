@@ -99,11 +99,13 @@ pub(crate) fn placed(gpu: &PlacedGpu) -> String {
 
 /// Returns the name of a place, and its facts.
 pub(crate) fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
-    match (place.node, &place.cpus) {
-        (Some((id, numa)), _) => (format!("NUMA node {}", numa.os_index), node_facts(topology, id, numa)),
-        (None, Some(cpus)) => ("NUMA node unknown".to_owned(), format!("CPUs {cpus}")),
-        (None, None) => ("NUMA node unknown".to_owned(), String::new()),
-    }
+    let name = match place.nodes.as_ref().filter(|nodes| !nodes.is_empty()) {
+        Some(nodes) if nodes.len() == 1 => format!("NUMA node {nodes}"),
+        Some(nodes) => format!("NUMA nodes {nodes}"),
+        None => "NUMA node unknown".to_owned(),
+    };
+    let cpus = || place.cpus.as_ref().map_or_else(String::new, |cpus| format!("CPUs {cpus}"));
+    (name, place.node.map_or_else(cpus, |(id, numa)| node_facts(topology, id, numa)))
 }
 
 fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
