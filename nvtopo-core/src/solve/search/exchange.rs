@@ -25,27 +25,27 @@ const EFFORT: u64 = 100;
 const RING_LOOKS: u64 = 16;
 
 /// Returns the value of a complete set.
-pub(super) fn value(room: &SearchSpace<'_>, objective: &'static dyn Objective, set: Set) -> Value {
-    objective.value(&whole(room, set), room.task.free & !set)
+pub(super) fn value(space: &SearchSpace<'_>, objective: &'static dyn Objective, set: Set) -> Value {
+    objective.value(&whole(space, set), space.task.free & !set)
 }
 
-/// Returns an upper bound on the value of every set of a room.
-pub(super) fn root_bound(room: &SearchSpace<'_>, objective: &'static dyn Objective) -> Weight {
-    let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
-    let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
-    let missing = room.task.count;
-    objective.bound(&Partial { missing, open: room.open, to_chosen: &nothing, greatest, ..whole(room, 0) })
+/// Returns an upper bound on the value of every set of a space.
+pub(super) fn root_bound(space: &SearchSpace<'_>, objective: &'static dyn Objective) -> Weight {
+    let nothing = vec![(Weight::MAX, Weight::default()); space.weights.gpus()];
+    let greatest = space.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
+    let missing = space.task.count;
+    objective.bound(&Partial { missing, open: space.open, to_chosen: &nothing, greatest, ..whole(space, 0) })
 }
 
-fn whole<'a>(room: &SearchSpace<'a>, set: Set) -> Partial<'a> {
-    let Task { mix, free, nic_room, .. } = *room.task;
-    Partial { mix, free, nic_room, ..Partial::of_set(room.weights, set) }
+fn whole<'a>(space: &SearchSpace<'a>, set: Set) -> Partial<'a> {
+    let Task { mix, free, nic_room, .. } = *space.task;
+    Partial { mix, free, nic_room, ..Partial::of_set(space.weights, set) }
 }
 
 type Values = [Weight; MAX_OBJECTIVES];
 
 struct Exchange<'a, 'b> {
-    room: &'a SearchSpace<'b>,
+    space: &'a SearchSpace<'b>,
     objectives: &'a [&'static dyn Objective],
     /// The neighbours of each candidate in the graph that must hold a ring through the set.
     ring: Option<&'a [Set]>,
@@ -61,7 +61,7 @@ struct Exchange<'a, 'b> {
 /// Finds a good set by some objectives, and returns it with the number of steps. With the graph of the pairs that a ring may use,
 /// only sets with a ring in it are taken, and the first objective is left out: all of these have its best value.
 pub(super) fn best(
-    room: &SearchSpace<'_>,
+    space: &SearchSpace<'_>,
     first: Set,
     objectives: &[&'static dyn Objective],
     ring: Option<&[Set]>,
@@ -70,8 +70,8 @@ pub(super) fn best(
     let quick = objectives.iter().position(|objective| objective.is_slow()).unwrap_or(objectives.len());
     let objectives = &objectives[..quick];
     let values = Values::default();
-    let mut own = Exchange { room, objectives, ring, set: first, values, known: 0, work: 0, ties: 0 };
-    if room.open.count_ones() as usize == room.task.count || objectives.is_empty() {
+    let mut own = Exchange { space, objectives, ring, set: first, values, known: 0, work: 0, ties: 0 };
+    if space.open.count_ones() as usize == space.task.count || objectives.is_empty() {
         return (first, 0);
     }
     own.grow_around();
@@ -81,7 +81,7 @@ pub(super) fn best(
 
 impl<'a> Exchange<'a, '_> {
     fn value(&mut self, partial: &Partial<'_>, place: usize) -> Weight {
-        let value = self.objectives[place].value(partial, self.room.task.free & !partial.chosen);
+        let value = self.objectives[place].value(partial, self.space.task.free & !partial.chosen);
         let effort = u64::from(value.effort) * EFFORT;
         if place == 0 {
             self.work += effort;
@@ -95,7 +95,7 @@ impl<'a> Exchange<'a, '_> {
     /// Returns the value of the best set so far.
     fn best_value(&mut self, place: usize) -> Weight {
         if self.known <= place {
-            let partial = whole(self.room, self.set);
+            let partial = whole(self.space, self.set);
             while self.known <= place {
                 self.values[self.known] = self.value(&partial, self.known);
                 self.known += 1;
@@ -131,7 +131,7 @@ impl<'a> Exchange<'a, '_> {
     fn whole(&mut self, set: Set) -> Partial<'a> {
         let size = u64::from(set.count_ones());
         self.work += size * size / 2 + 16;
-        whole(self.room, set)
+        whole(self.space, set)
     }
 
     fn has_ring(&mut self, set: Set) -> bool {
@@ -150,10 +150,10 @@ impl<'a> Exchange<'a, '_> {
     /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others, and sets that grow greedily
     /// around each GPU.
     fn grow_around(&mut self) {
-        let groups = self.room.weights.locality().groups.iter().copied();
-        let groups = groups.filter(|group| group & self.room.open != 0);
+        let groups = self.space.weights.locality().groups.iter().copied();
+        let groups = groups.filter(|group| group & self.space.open != 0);
         let groups = groups.map(|group| (group, true, MAX_WORK / 2));
-        let gpus = members(self.room.open).map(|gpu| (1 << gpu, false, MAX_WORK * 3 / 4));
+        let gpus = members(self.space.open).map(|gpu| (1 << gpu, false, MAX_WORK * 3 / 4));
         for (start, by_groups, most_work) in groups.chain(gpus) {
             if self.work >= most_work {
                 continue;
@@ -177,7 +177,7 @@ impl<'a> Exchange<'a, '_> {
     /// Grows a set by the GPU that is first by a key, which is given the sum of the weights to the chosen GPUs. `None`: no
     /// candidate may join.
     fn grow(&mut self, key: impl Fn(&Growth<'_>, u64, usize, Set) -> (bool, usize, u64)) -> Option<Set> {
-        let (weights, task) = (self.room.weights, self.room.task);
+        let (weights, task) = (self.space.weights, self.space.task);
         let mut sums = vec![0u64; weights.gpus()];
         let add = |sums: &mut Vec<u64>, gpu: usize| {
             sums.iter_mut().zip(weights.row(gpu)).for_each(|(sum, weight)| *sum += weight.0);
@@ -185,7 +185,7 @@ impl<'a> Exchange<'a, '_> {
         members(task.include).for_each(|gpu| add(&mut sums, gpu));
         let mut chosen = task.include;
         while (chosen.count_ones() as usize) < task.count {
-            let open = self.room.joining(chosen);
+            let open = self.space.joining(chosen);
             let own = Growth {
                 groups: &weights.locality().groups,
                 include: task.include,
@@ -202,10 +202,10 @@ impl<'a> Exchange<'a, '_> {
 
     /// Exchanges one member if that is better.
     fn change(&mut self) -> bool {
-        let (room, set) = (self.room, self.set);
-        for out in members(set & !room.task.include) {
+        let (space, set) = (self.space, self.set);
+        for out in members(set & !space.task.include) {
             let rest = self.whole(set & !(1 << out));
-            for other in members(room.joining(rest.chosen) & !set) {
+            for other in members(space.joining(rest.chosen) & !set) {
                 if self.work >= MAX_WORK {
                     return false;
                 }

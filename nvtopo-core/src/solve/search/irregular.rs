@@ -37,9 +37,9 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoS
     let mut proven = true;
     let mut found = Vec::new();
     for scope in scopes {
-        let room = SearchSpace::new(weights, task, *scope);
-        match room.any() {
-            Fit::Yes(set) => found.push(Stages::default().solve(&room, set)),
+        let space = SearchSpace::new(weights, task, *scope);
+        match space.any() {
+            Fit::Yes(set) => found.push(Stages::default().solve(&space, set)),
             Fit::No => {}
             Fit::Unknown => proven = false,
         }
@@ -83,56 +83,56 @@ struct Stage<'a> {
     bound: Weight,
     /// The search spaces whose sets all have the best value, each with one of its sets. None: the objective still has to compare
     /// sets.
-    rooms: Vec<(SearchSpace<'a>, Set)>,
+    spaces: Vec<(SearchSpace<'a>, Set)>,
     /// The graph whose rings all have the best value: the neighbours of each candidate.
     ring: Option<Vec<Set>>,
 }
 
 impl Stages {
-    fn solve(mut self, room: &SearchSpace<'_>, mut set: Set) -> Solution {
-        let objectives = room.task.objectives;
-        let mut room = room.clone();
+    fn solve(mut self, space: &SearchSpace<'_>, mut set: Set) -> Solution {
+        let objectives = space.task.objectives;
+        let mut space = space.clone();
         while let Some(objective) = objectives.get(self.bounds.len()) {
-            let Some(stage) = stage(&room, set, *objective) else { break };
+            let Some(stage) = stage(&space, set, *objective) else { break };
             set = stage.set;
-            let mut rooms = stage.rooms;
-            match rooms.len() {
+            let mut spaces = stage.spaces;
+            match spaces.len() {
                 0 => {
                     self.ring = stage.ring;
-                    return self.finish(&room, set, Some(stage.bound));
+                    return self.finish(&space, set, Some(stage.bound));
                 }
                 1 => {
                     self.bounds.push(stage.bound);
-                    (room, set) = rooms.remove(0);
+                    (space, set) = spaces.remove(0);
                 }
                 _ => {
                     let bounds: Vec<Weight> = self.bounds.into_iter().chain([stage.bound]).collect();
-                    let solve = |(room, set): (SearchSpace<'_>, Set)| {
-                        Self { bounds: bounds.clone(), ring: None }.solve(&room, set)
+                    let solve = |(space, set): (SearchSpace<'_>, Set)| {
+                        Self { bounds: bounds.clone(), ring: None }.solve(&space, set)
                     };
-                    let found: Vec<Solution> = rooms.into_iter().map(solve).collect();
+                    let found: Vec<Solution> = spaces.into_iter().map(solve).collect();
                     return best_of(&found).unwrap_or_default();
                 }
             }
         }
-        self.finish(&room, set, None)
+        self.finish(&space, set, None)
     }
 
     /// Finds the best set by the remaining objectives. `bound`: the upper bound by the first of these.
-    fn finish(self, room: &SearchSpace<'_>, set: Set, bound: Option<Weight>) -> Solution {
-        let (weights, task) = (room.weights, room.task);
+    fn finish(self, space: &SearchSpace<'_>, set: Set, bound: Option<Weight>) -> Solution {
+        let (weights, task) = (space.weights, space.task);
         let held = self.bounds.len();
         let rest = &task.objectives[held..];
-        let (set, work) = exchange::best(room, set, rest, self.ring.as_deref());
-        let scope = [room.open];
-        let near = room.near.as_ref().map(|near| &near[..weights.gpus()]);
+        let (set, work) = exchange::best(space, set, rest, self.ring.as_deref());
+        let scope = [space.open];
+        let near = space.near.as_ref().map(|near| &near[..weights.gpus()]);
         let most_steps =
-            most_steps(room.open.count_ones() as usize).min(task.most_steps).saturating_sub(work);
+            most_steps(space.open.count_ones() as usize).min(task.most_steps).saturating_sub(work);
         let own = Task { objectives: rest, scopes: Some(&scope), near, most_steps, ..*task };
         let found = exact::improve(weights, &own, set);
         let mut values: Vec<Weight> = task.objectives[..held]
             .iter()
-            .map(|own| exchange::value(room, *own, found.chosen).worth)
+            .map(|own| exchange::value(space, *own, found.chosen).worth)
             .collect();
         let mut bounds: Vec<Weight> =
             self.bounds.iter().zip(&values).map(|(bound, value)| *bound.max(value)).collect();
@@ -142,31 +142,31 @@ impl Stages {
             *own = (*own).min(bound).max(values[held]);
         }
         let complete = values == bounds;
-        let gpus = u64::from(room.open.count_ones());
+        let gpus = u64::from(space.open.count_ones());
         let steps = found.steps + work + gpus * gpus / 2 / PAIRS;
         Solution { chosen: found.chosen, values, bounds, complete, steps }
     }
 }
 
 /// Returns the sets of a search space that an objective leaves; `None` where it has no threshold.
-fn stage<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
-    let count = room.task.count;
+fn stage<'a>(space: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
+    let count = space.task.count;
     Some(match objective.threshold()? {
-        Threshold::Nics => nics(room, set),
+        Threshold::Nics => nics(space, set),
         _ if count < 2 => {
-            Stage { set, bound: Weight::default(), rooms: vec![(room.clone(), set)], ring: None }
+            Stage { set, bound: Weight::default(), spaces: vec![(space.clone(), set)], ring: None }
         }
-        Threshold::Rings if count > 2 => rings(room, set, objective),
-        Threshold::Pairs | Threshold::Rings => pairs(room, set),
+        Threshold::Rings if count > 2 => rings(space, set, objective),
+        Threshold::Pairs | Threshold::Rings => pairs(space, set),
     })
 }
 
-fn pairs<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
-    let at_least = |level: u64| room.at_least(Weight(level));
-    let worst = |set: Set| Partial::of_set(room.weights, set).worst;
-    let reached = reach(&room.levels(), set, worst, |level| at_least(level).any());
-    let rooms = vec![(at_least(reached.level), reached.set)];
-    Stage { set: reached.set, bound: Weight(reached.bound), rooms, ring: None }
+fn pairs<'a>(space: &SearchSpace<'a>, set: Set) -> Stage<'a> {
+    let at_least = |level: u64| space.at_least(Weight(level));
+    let worst = |set: Set| Partial::of_set(space.weights, set).worst;
+    let reached = reach(&space.levels(), set, worst, |level| at_least(level).any());
+    let spaces = vec![(at_least(reached.level), reached.set)];
+    Stage { set: reached.set, bound: Weight(reached.bound), spaces, ring: None }
 }
 
 /// Finds the greatest of some levels that a set reaches.
@@ -175,15 +175,15 @@ fn reach(levels: &[Weight], first: Set, at: impl Fn(Set) -> Weight, fit: impl Fn
     greatest(below(u64::MAX), first, |set| at(set).0, |least| (fit(least), below(least)))
 }
 
-fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
-    let (weights, task) = (room.weights, room.task);
+fn nics<'a>(space: &SearchSpace<'a>, set: Set) -> Stage<'a> {
+    let (weights, task) = (space.weights, space.task);
     let locality = weights.locality();
     let nearest = &locality.nearest;
-    let mut levels: Vec<Weight> = members(room.open).map(|gpu| nearest[gpu]).collect();
+    let mut levels: Vec<Weight> = members(space.open).map(|gpu| nearest[gpu]).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     let above = |level: u64| {
-        let near = members(room.open).filter(|gpu| nearest[*gpu].0 >= level);
-        room.within(of(near))
+        let near = members(space.open).filter(|gpu| nearest[*gpu].0 >= level);
+        space.within(of(near))
     };
     let least = |set: Set| members(set).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
     let reached = reach(&levels, set, least, |level| above(level).any());
@@ -200,18 +200,18 @@ fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     };
     // Without a NIC, every set has the least value.
     let held = reached.bound == 0 || enough.is_some_and(|worst| worst.0 >= reached.level);
-    let rooms = if held { vec![(own, reached.set)] } else { Vec::new() };
-    Stage { set: reached.set, bound: Weight(reached.bound), rooms, ring: None }
+    let spaces = if held { vec![(own, reached.set)] } else { Vec::new() };
+    Stage { set: reached.set, bound: Weight(reached.bound), spaces, ring: None }
 }
 
 /// Compares rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
-fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
-    let worth = |set: Set| exchange::value(room, objective, set).worth;
-    let links = room.weights.links();
-    let meshed = links.any_direct(room.open);
+fn rings<'a>(space: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
+    let worth = |set: Set| exchange::value(space, objective, set).worth;
+    let links = space.weights.links();
+    let meshed = links.any_direct(space.open);
     let mut best = (worth(set), set);
     // Rings over switches carry what all GPUs of a set have to each.
-    let (groups, all) = switched::groups(room.weights, room.open);
+    let (groups, all) = switched::groups(space.weights, space.open);
     let mut over_switches = if all { Weight::default() } else { Weight::MAX };
     let mut on_switch: Vec<(SearchSpace<'a>, Set)> = Vec::new();
     let mut carried = None;
@@ -219,7 +219,7 @@ fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective
         if carried.is_some_and(|carried| group.bandwidth < carried) || on_switch.len() > MAX_SPACES {
             break;
         }
-        let own = room.within(group.gpus);
+        let own = space.within(group.gpus);
         let fit = own.any();
         if fit != Fit::No {
             over_switches = over_switches.max(Weight::over(group.bandwidth, PathType::Nvl));
@@ -234,46 +234,46 @@ fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective
     let (cycle, over_pairs) = if switched > Weight::default() && switched >= over_switches && !meshed {
         (None, Weight::default())
     } else {
-        cycles(room)
+        cycles(space)
     };
-    let mut bound = exchange::root_bound(room, objective);
+    let mut bound = exchange::root_bound(space, objective);
     if !meshed {
         bound = bound.min(over_switches.max(over_pairs));
     }
     if !on_switch.is_empty() && switched >= bound && on_switch.len() <= MAX_SPACES {
-        return Stage { set: on_switch[0].1, bound: switched, rooms: on_switch, ring: None };
+        return Stage { set: on_switch[0].1, bound: switched, spaces: on_switch, ring: None };
     }
     best = on_switch.iter().take(1).map(|(_, set)| (switched, *set)).chain([best]).max().unwrap_or(best);
     let mut held = None;
     if let Some((set, near)) = cycle {
         let own = (worth(set), set);
-        if own.0 >= best.0 && room.holds(own.1) {
+        if own.0 >= best.0 && space.holds(own.1) {
             best = own;
             held = Some(near);
         }
     }
     // All pairs of a set may be as good as the worst pair of its ring.
-    let cliques = room.at_least(bound);
+    let cliques = space.at_least(bound);
     if !meshed && let Fit::Yes(set) = cliques.any() {
         let value = worth(set);
         if value >= bound {
-            return Stage { set, bound: value, rooms: vec![(cliques, set)], ring: None };
+            return Stage { set, bound: value, spaces: vec![(cliques, set)], ring: None };
         }
     }
     let held = held.filter(|_| best.0 >= bound);
-    Stage { set: best.1, bound: bound.max(best.0), rooms: Vec::new(), ring: held }
+    Stage { set: best.1, bound: bound.max(best.0), spaces: Vec::new(), ring: held }
 }
 
 /// Finds a cycle with the greatest weight of its worst pair, and returns its members and the neighbours of each candidate over
 /// pairs of that weight, with an upper bound on the worst pair of any cycle.
-fn cycles(room: &SearchSpace<'_>) -> (Option<(Set, Vec<Set>)>, Weight) {
-    let Task { include, count, .. } = *room.task;
-    let levels = room.levels();
+fn cycles(space: &SearchSpace<'_>) -> (Option<(Set, Vec<Set>)>, Weight) {
+    let Task { include, count, .. } = *space.task;
+    let levels = space.levels();
     let graph = |level: Weight| -> Vec<Set> {
-        let linked = |gpu: usize| if room.open >> gpu & 1 == 1 { room.linked(gpu, level) } else { 0 };
-        (0..room.weights.gpus()).map(linked).collect()
+        let linked = |gpu: usize| if space.open >> gpu & 1 == 1 { space.linked(gpu, level) } else { 0 };
+        (0..space.weights.gpus()).map(linked).collect()
     };
-    let core = |level: &Weight| ring_core(&graph(*level), room.open, include, count).is_some();
+    let core = |level: &Weight| ring_core(&graph(*level), space.open, include, count).is_some();
     let first = levels.partition_point(|level| !core(level));
     let Some(bound) = levels.get(first).copied() else { return (None, Weight::default()) };
     let (mut low, mut high, mut looks) = (first, levels.len(), MAX_CYCLE_LOOKS);
@@ -283,7 +283,7 @@ fn cycles(room: &SearchSpace<'_>) -> (Option<(Set, Vec<Set>)>, Weight) {
     while low < high {
         let near = graph(levels[probe]);
         let (before, mut own) = (looks, looks / 3);
-        let order = cycle(&near, room.open, include, count, &mut own);
+        let order = cycle(&near, space.open, include, count, &mut own);
         looks -= before / 3 - own;
         match order {
             Some(order) => {

@@ -162,16 +162,16 @@ impl Locality {
         if more == 0 || !self.apart {
             return u32::from(more > 0);
         }
-        let mut room = [0; Set::BITS as usize];
+        let mut sizes = [0; Set::BITS as usize];
         let fresh = self.groups.iter().filter(|group| *group & chosen == 0);
         let mut count = 0;
-        for (own, group) in room.iter_mut().zip(fresh) {
+        for (own, group) in sizes.iter_mut().zip(fresh) {
             *own = (group & open).count_ones();
             count += 1;
         }
-        room[..count].sort_unstable_by(|a, b| b.cmp(a));
+        sizes[..count].sort_unstable_by(|a, b| b.cmp(a));
         let mut held = 0;
-        let enough = room[..count].iter().position(|own| {
+        let enough = sizes[..count].iter().position(|own| {
             held += *own as usize;
             held >= more
         });

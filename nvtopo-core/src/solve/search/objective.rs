@@ -77,11 +77,11 @@ impl<'a> Partial<'a> {
     /// Returns the `missing`-th best value of the open candidates, an upper bound on the worst of those that join.
     /// [`Weight::MAX`] where none joins, zero where the open candidates are too few.
     pub(in crate::solve) fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
-        let mut room = [Weight::default(); Set::BITS as usize];
+        let mut all = [Weight::default(); Set::BITS as usize];
         let (mut count, mut least, mut greatest) = (0, Weight::MAX, Weight::default());
         for gpu in members(self.open) {
             let own = value(gpu);
-            room[count] = own;
+            all[count] = own;
             count += 1;
             (least, greatest) = (least.min(own), greatest.max(own));
         }
@@ -89,7 +89,7 @@ impl<'a> Partial<'a> {
             0 => Weight::MAX,
             missing if missing > count => Weight::default(),
             missing if missing == count || least == greatest => least,
-            missing => *room[..count].select_nth_unstable_by(missing - 1, |a, b| b.cmp(a)).1,
+            missing => *all[..count].select_nth_unstable_by(missing - 1, |a, b| b.cmp(a)).1,
         }
     }
 }
