@@ -29,6 +29,11 @@ impl Topology {
         tree::nodes_near(|id| self.node(id), id)
     }
 
+    /// Returns the NUMA nodes nearest to the GPU at a position, if any is known.
+    pub(crate) fn known_nodes(&self, gpu: usize) -> Option<NodeSet> {
+        self.local_nodes(self.devices()[gpu]).known().filter(|nodes| !nodes.is_empty()).cloned()
+    }
+
     /// Returns the CPUs that are online and that the machine's limits allow.
     pub(crate) fn usable_cpus(&self) -> CpuSet {
         let machine = self.machine();
@@ -52,7 +57,6 @@ impl Topology {
     /// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not
     /// available to jobs.
     pub(crate) fn local_memory(&self, gpu: usize) -> Option<NodeSet> {
-        let device = self.devices()[gpu];
         let accelerators: NodeSet = self.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
         let of_cpus = |number: &u32| match self.numa_nodes().find(|numa| numa.os_index == *number) {
             // An integrated GPU uses the memory of the node with the CPUs.
@@ -60,10 +64,9 @@ impl Topology {
             // A text lists the nodes of GPU memory with the CPUs' nodes. The kernel numbers them after all of the CPUs'.
             None => accelerators.first().is_none_or(|first| *number < first),
         };
-        let stated =
-            self.local_nodes(device).known().map(|nodes| nodes.iter().filter(of_cpus).collect::<NodeSet>());
+        let stated = self.known_nodes(gpu).map(|nodes| nodes.iter().filter(of_cpus).collect::<NodeSet>());
         let of_their_cpus = || {
-            let nodes = self.nodes_of_cpus(self.local_cpus(device).known()?);
+            let nodes = self.nodes_of_cpus(self.local_cpus(self.devices()[gpu]).known()?);
             Some(nodes.iter().filter(of_cpus).collect::<NodeSet>())
         };
         let nodes = stated.filter(|nodes| !nodes.is_empty()).or_else(of_their_cpus)?;

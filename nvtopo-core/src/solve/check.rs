@@ -310,10 +310,9 @@ impl Checker<'_> {
                     groups.iter().position(|group| group.gpus.contains(&gpu)).map(|group| group.to_string())
                 })
             }
-            Constraint::SameNumaNode => same(&|gpu| {
-                let nodes = self.topology.local_nodes(id(gpu));
-                nodes.known().filter(|nodes| !nodes.is_empty()).map(ToString::to_string)
-            }),
+            Constraint::SameNumaNode => {
+                same(&|gpu| self.topology.known_nodes(gpu).map(|nodes| nodes.to_string()))
+            }
             Constraint::SamePcieSwitch => set.iter().all(|a| {
                 let path = |b: usize| self.topology.host_path(id(*a), id(b));
                 set.iter().all(|b| a == b || path(*b).is_some_and(|path| path <= PathType::Pxb))
@@ -360,11 +359,10 @@ impl Checker<'_> {
 
     /// Returns whether the value rests on known facts only. A bandwidth above zero does, but for sums of pairs.
     fn is_known(&self, objective: &str, set: &[usize]) -> bool {
-        let nodes = |gpu: usize| self.topology.local_nodes(self.topology.devices()[gpu]).clone();
         let gpus: Vec<usize> = (0..self.topology.gpus().len()).collect();
         let rates = |set: &[usize]| self.pairs(set).all(|pair| pair.rate.is_some());
         match objective {
-            "numa-span" => set.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty())),
+            "numa-span" => set.iter().all(|gpu| self.topology.known_nodes(*gpu).is_some()),
             "model-span" => self.models(set).iter().all(Option::is_some),
             "remainder" => rates(&gpus),
             "pair-sum" => rates(set),
@@ -403,9 +401,9 @@ impl Checker<'_> {
         let mut known = BTreeSet::new();
         let mut unknown = 0;
         for gpu in set {
-            match self.topology.local_nodes(self.topology.devices()[*gpu]).known() {
-                Some(nodes) if !nodes.is_empty() => known.extend(nodes.iter()),
-                _ => unknown += 1,
+            match self.topology.known_nodes(*gpu) {
+                Some(nodes) => known.extend(nodes.iter()),
+                None => unknown += 1,
             }
         }
         let usable = self.topology.usable_cpus();

@@ -67,11 +67,9 @@ impl Constraint {
                 Some(topology.nvlink_groups().iter().map(|group| group.gpus.clone()).collect())
             }
             Self::SameNumaNode => {
-                let mut groups: BTreeMap<Result<String, usize>, Vec<usize>> = BTreeMap::new();
+                let mut groups: BTreeMap<Result<NodeSet, usize>, Vec<usize>> = BTreeMap::new();
                 for gpu in gpus {
-                    let nodes = topology.local_nodes(topology.devices()[gpu]);
-                    let nodes = nodes.known().filter(|nodes| !nodes.is_empty());
-                    groups.entry(nodes.map(ToString::to_string).ok_or(gpu)).or_default().push(gpu);
+                    groups.entry(topology.known_nodes(gpu).ok_or(gpu)).or_default().push(gpu);
                 }
                 Some(groups.into_values().collect())
             }

@@ -36,8 +36,7 @@ impl Objective for NumaSpan {
     }
 
     fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
-        let nodes = |gpu: usize| topology.local_nodes(topology.devices()[gpu]);
-        gpus.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty()))
+        gpus.iter().all(|gpu| topology.known_nodes(*gpu).is_some())
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

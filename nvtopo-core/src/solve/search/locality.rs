@@ -52,9 +52,9 @@ impl Locality {
         let lists: Vec<Vec<usize>> = gpus
             .iter()
             .enumerate()
-            .map(|(candidate, &gpu)| match topology.local_nodes(topology.devices()[gpu]).known() {
-                Some(nodes) if !nodes.is_empty() => nodes.iter().map(|node| number(Ok(node))).collect(),
-                _ => {
+            .map(|(candidate, &gpu)| match topology.known_nodes(gpu) {
+                Some(nodes) => nodes.iter().map(|node| number(Ok(node))).collect(),
+                None => {
                     unknown |= 1 << candidate;
                     vec![number(Err(gpu))]
                 }

@@ -1,5 +1,6 @@
 //! The tree of domains of a machine: within each domain, all pairs of GPUs of different parts have the same weight.
 
+use crate::cpuset::NodeSet;
 use crate::model::{Bundle, NodeId, Topology};
 use crate::query::{Weight, bottleneck, gpus_per_nic, of_pair, to_nics, usable_nics};
 use crate::solve::search::value::{ONE, numa_cost};
@@ -260,22 +261,18 @@ fn are_alike(a: &[Port], b: &[Port]) -> bool {
 /// Numbers the NUMA domains, and returns the number of each GPU and the cost of the NUMA nodes of each number. `None` if NUMA
 /// domains overlap.
 fn numa(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
-    let mut numbers: BTreeMap<Result<Vec<u32>, usize>, usize> = BTreeMap::new();
+    let mut numbers: BTreeMap<Result<NodeSet, usize>, usize> = BTreeMap::new();
     let mut costs = Vec::new();
     let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
     let mut numa = Vec::new();
     for gpu in 0..topology.gpus().len() {
-        let key = match topology.local_nodes(topology.devices()[gpu]).known() {
-            Some(nodes) if !nodes.is_empty() => Ok(nodes.iter().collect()),
-            _ => Err(gpu),
-        };
-        let cost = key.as_ref().map_or(numa_cost(1, 1), |nodes: &Vec<u32>| numa_cost(nodes.len() as u64, 0));
-        let nodes = key.clone().unwrap_or_default();
-        let number = *numbers.entry(key).or_insert_with(|| {
+        let nodes = topology.known_nodes(gpu);
+        let cost = nodes.as_ref().map_or(numa_cost(1, 1), |nodes| numa_cost(nodes.len() as u64, 0));
+        let number = *numbers.entry(nodes.clone().ok_or(gpu)).or_insert_with(|| {
             costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
             costs.len() - 1
         });
-        if nodes.into_iter().any(|node| *seen.entry(node).or_insert(number) != number) {
+        if nodes.iter().flat_map(NodeSet::iter).any(|node| *seen.entry(node).or_insert(number) != number) {
             return None;
         }
         numa.push(number);
