@@ -413,11 +413,11 @@ impl Checker<'_> {
     }
 
     /// Returns the greatest path such that every GPU has a NIC over at least that path, and no NIC serves more than its part of
-    /// the GPUs: each GPU takes a NIC with room, or that of another GPU that finds a new one (augmenting paths).
+    /// the GPUs: each GPU takes a NIC that has some left, or that of another GPU that finds a new one (augmenting paths).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = crate::query::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
-        let room = self.supply.and_then(Supply::nics).unwrap_or(&fair);
+        let left = self.supply.and_then(Supply::nics).unwrap_or(&fair);
         let sharing = self.topology.gpus().len().div_ceil(nics.len().max(1)).max(1) as u64;
         let port = |nic: usize| {
             let nic = self.topology.node(self.topology.devices()[nic]).kind.as_nic();
@@ -438,7 +438,7 @@ impl Checker<'_> {
                 })
                 .collect();
             let mut users = vec![Vec::new(); nics.len()];
-            (0..set.len()).all(|gpu| finds_nic(gpu, &reached, room, &mut users, &mut BTreeSet::new()))
+            (0..set.len()).all(|gpu| finds_nic(gpu, &reached, left, &mut users, &mut BTreeSet::new()))
         })
     }
 
@@ -466,7 +466,7 @@ impl Checker<'_> {
 fn finds_nic(
     gpu: usize,
     reached: &[BTreeSet<usize>],
-    room: &[usize],
+    left: &[usize],
     users: &mut [Vec<usize>],
     tried: &mut BTreeSet<usize>,
 ) -> bool {
@@ -474,12 +474,12 @@ fn finds_nic(
         if !tried.insert(*nic) {
             continue;
         }
-        if users[*nic].len() < room[*nic] {
+        if users[*nic].len() < left[*nic] {
             users[*nic].push(gpu);
             return true;
         }
         for at in 0..users[*nic].len() {
-            if finds_nic(users[*nic][at], reached, room, users, tried) {
+            if finds_nic(users[*nic][at], reached, left, users, tried) {
                 users[*nic][at] = gpu;
                 return true;
             }

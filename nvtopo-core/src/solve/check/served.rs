@@ -12,8 +12,8 @@ pub(super) fn lack(supply: &Supply, set: &[usize]) -> Option<Kind> {
     supply.kinds().find(|kind| {
         let need = supply.need(*kind);
         if *kind == Kind::Nics {
-            return supply.nics().is_some_and(|room| {
-                set.len() > room.iter().fold(0, |all: usize, room| all.saturating_add(*room))
+            return supply.nics().is_some_and(|left| {
+                set.len() > left.iter().fold(0, |all: usize, left| all.saturating_add(*left))
             });
         }
         if *kind == Kind::Cpus {

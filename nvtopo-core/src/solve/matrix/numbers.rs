@@ -201,9 +201,9 @@ impl Scale {
     fn sums(numbers: &[f64]) -> Self {
         let known = || numbers.iter().copied().filter(|number| *number > 0.0);
         let greatest = known().fold(0.0, f64::max);
-        let room = f64::from(u32::MAX);
+        let most = f64::from(u32::MAX);
         let whole = |scale: &f64| {
-            greatest * scale <= room
+            greatest * scale <= most
                 && known().all(|number| {
                     let scaled = number * scale;
                     (scaled - scaled.round()).abs() <= scaled * 4.0 * f64::EPSILON
@@ -212,7 +212,7 @@ impl Scale {
         let decimal = (0..=9).map(|digits| 10_f64.powi(digits)).find(whole);
         Self::Times(match decimal {
             Some(scale) => scale,
-            None => (room / greatest).min(f64::MAX),
+            None => (most / greatest).min(f64::MAX),
         })
     }
 

@@ -165,13 +165,13 @@ struct Choice {
 }
 
 impl Choice {
-    /// Appends a node: in the same memory where there is room, else in a copy with twice the room.
+    /// Appends a node: in the same memory where it has space, else in a copy of twice the size.
     fn with(&self, node: u32) -> Self {
         let mut list = self.clone();
-        let room = self.memory.borrow().len();
-        if self.length == room {
+        let size = self.memory.borrow().len();
+        if self.length == size {
             let mut copy = self.memory.borrow().clone();
-            copy.resize((room * 2).max(1), 0);
+            copy.resize((size * 2).max(1), 0);
             list.memory = Rc::new(RefCell::new(copy));
         }
         list.memory.borrow_mut()[self.length] = node;

@@ -130,18 +130,18 @@ pub(super) fn take(
         |place: &CpuSet| -> Vec<&CpuSet> { cores.iter().filter(|core| core.is_subset(place)).collect() };
     while taken.len() < count {
         let missing = count - taken.len();
-        let room = |place: &CpuSet| whole(place).iter().map(|core| core.len()).sum::<usize>();
-        // The smallest place with room for the rest, else the one with the most room.
-        let sizes = places.iter().map(|place| (room(place), place.len())).enumerate();
+        let size = |place: &CpuSet| whole(place).iter().map(|core| core.len()).sum::<usize>();
+        // The smallest place whose whole cores are enough for the rest, else the one with the most of them.
+        let sizes = places.iter().map(|place| (size(place), place.len())).enumerate();
         let fits =
-            |(_, (room, all)): &(usize, (usize, usize))| *room >= missing || *room > 0 && *all >= missing;
+            |(_, (size, all)): &(usize, (usize, usize))| *size >= missing || *size > 0 && *all >= missing;
         let own = |index: usize| Reverse(places[index].intersection(share).len().min(missing));
         let best = sizes
             .clone()
             .filter(fits)
-            .min_by_key(|(index, (room, _))| (*room < missing, own(*index), *room, *index));
-        let best = best.or_else(|| sizes.max_by_key(|(index, (room, _))| (*room, Reverse(*index))));
-        let Some((index, _)) = best.filter(|(_, (room, _))| *room > 0) else { break };
+            .min_by_key(|(index, (size, _))| (*size < missing, own(*index), *size, *index));
+        let best = best.or_else(|| sizes.max_by_key(|(index, (size, _))| (*size, Reverse(*index))));
+        let Some((index, _)) = best.filter(|(_, (size, _))| *size > 0) else { break };
         let before = taken.len();
         for core in whole(&places[index]) {
             if taken.len() + core.len() <= count {

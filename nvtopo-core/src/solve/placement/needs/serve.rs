@@ -57,7 +57,7 @@ impl Service<'_> {
             gpu.mems = gpu.mems.union(&of_pages);
             (gpu.memory, gpu.huge_pages) = (given.memory, given.pages);
         }
-        if let Some(own) = supply.nics().and_then(|room| assign_within(topology, &chosen, room)) {
+        if let Some(own) = supply.nics().and_then(|left| assign_within(topology, &chosen, left)) {
             for (gpu, nic) in placement.gpus_mut().iter_mut().zip(own) {
                 let known = topology.pairs().pair(gpu.position, nic).path.is_some();
                 gpu.nic = known.then(|| topology.device_name(nic));

@@ -240,9 +240,9 @@ impl Demand {
         }
         if kind == Kind::Nics {
             // Any NIC serves any GPU; the objectives compare the paths.
-            let sum = |room: &[usize]| room.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64;
-            let room = needy().map(|(_, (_, supply))| sum(&supply.nics));
-            demand.stocks = room.min().into_iter().collect();
+            let sum = |left: &[usize]| left.iter().fold(0usize, |all, left| all.saturating_add(*left)) as u64;
+            let left = needy().map(|(_, (_, supply))| sum(&supply.nics));
+            demand.stocks = left.min().into_iter().collect();
             demand.places = vec![Place::Nics; demand.stocks.len()];
             for (consumer, _) in needy() {
                 demand.push(consumer, 1, vec![0]);
