@@ -343,6 +343,9 @@ fn gpus_beside_which_no_cpu_is_left_are_chosen_last() {
         ]
     );
 
+    let words = nvtopo_draw::words::allowed(&within);
+    assert_eq!(words.as_deref(), Some("Allowed here: memory of NUMA nodes 1"));
+
     // So do isolated CPUs, unless they are used.
     saved["topology"]["nodes"][0]["machine"] = serde_json::json!({"isolated_cpus": "0-55,112-167"});
     let isolated = Topology::parse("dgx.json", saved.to_string().as_bytes()).unwrap();
