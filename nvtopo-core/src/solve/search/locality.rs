@@ -52,12 +52,12 @@ impl Locality {
         let lists: Vec<Vec<usize>> = gpus
             .iter()
             .enumerate()
-            .map(|(candidate, &gpu)| match topology.known_nodes(gpu) {
-                Some(nodes) => nodes.iter().map(|node| number(Ok(node))).collect(),
-                None => {
-                    unknown |= 1 << candidate;
-                    vec![number(Err(gpu))]
+            .map(|(candidate, &gpu)| {
+                if let Some(nodes) = topology.known_nodes(gpu) {
+                    return nodes.iter().map(|node| number(Ok(node))).collect();
                 }
+                unknown |= 1 << candidate;
+                vec![number(Err(gpu))]
             })
             .collect();
         let usable = topology.usable_cpus();
