@@ -9,20 +9,28 @@ use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
+/// Returns the candidates that can be in a set together with all chosen ones if it must be connected by some pairs, given as the
+/// neighbours of each candidate.
+pub(super) fn connected(near: &[Set], partial: &Partial<'_>) -> Set {
+    let all = partial.chosen | partial.open;
+    let mut left = if partial.chosen == 0 { all } else { partial.chosen & partial.chosen.wrapping_neg() };
+    let mut connected = 0;
+    while left != 0 {
+        let part = component(near, left.trailing_zeros() as usize, all);
+        if partial.chosen & !part == 0 && part.count_ones() as usize >= partial.size() {
+            connected |= part;
+        }
+        left &= !part;
+    }
+    connected
+}
+
 /// Returns an upper bound on the NVLink rate of the weakest member of any set that extends the chosen ones; 0 if NVLink does not
 /// connect enough GPUs with the chosen ones.
 pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     let links = partial.weights.links();
     let all: Set = partial.chosen | partial.open;
-    // The parts of NVLink's graph that hold the chosen ones and are large enough.
-    let (mut left, mut connected) = (all, 0);
-    while left != 0 {
-        let first = if partial.chosen != 0 { partial.chosen } else { left }.trailing_zeros() as usize;
-        let part = component(&links.near, first, all);
-        let enough = partial.chosen & !part == 0 && part.count_ones() as usize >= partial.size();
-        connected |= if enough { part } else { 0 };
-        left = if partial.chosen != 0 { 0 } else { left & !part };
-    }
+    let connected = connected(&links.near, partial);
     if connected == 0 {
         return Weight::default();
     }

@@ -4,7 +4,6 @@
 //! worst path that a ring uses counts. One GPU has the value 0. A set whose value is unknown is compared as if its value were 0.
 
 use super::reach;
-use crate::bits::component;
 use crate::model::PathType;
 use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
@@ -100,19 +99,7 @@ impl Objective for Ring {
 /// Returns the greatest weight such that the pairs of at least that weight connect all chosen candidates and enough of the open
 /// ones.
 fn connecting(partial: &Partial<'_>) -> Weight {
-    let all = partial.chosen | partial.open;
-    let connects = |near: &[Set]| {
-        let from = if partial.chosen == 0 { all } else { partial.chosen & partial.chosen.wrapping_neg() };
-        let mut left = from;
-        while left != 0 {
-            let connected = component(near, left.trailing_zeros() as usize, all);
-            if partial.chosen & !connected == 0 && connected.count_ones() as usize >= partial.size() {
-                return true;
-            }
-            left &= !connected;
-        }
-        false
-    };
+    let connects = |near: &[Set]| reach::connected(near, partial) != 0;
     let levels = partial.weights.levels();
     // Of the levels that are better than the compared value, the last connects the most; of the others, the first is the best.
     let looked_at = partial.compared.map_or(0..levels.len(), |value| {

@@ -196,6 +196,7 @@ impl Choice<'_> {
         Some(chosen.filter(|gpu| !used.contains(gpu)).collect())
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,7 @@ pub(super) fn value(space: &SearchSpace<'_>, objective: &'static dyn Objective, 
     objective.value(&whole(space, set), space.task.free & !set)
 }
 
-/// Returns an upper bound on the value of every set of a space.
+/// Returns an upper bound on the value of every set of a search space.
 pub(super) fn root_bound(space: &SearchSpace<'_>, objective: &'static dyn Objective) -> Weight {
     let nothing = vec![(Weight::MAX, Weight::default()); space.weights.gpus()];
     let greatest = space.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
@@ -209,6 +209,7 @@ impl<'a> Exchange<'a, '_> {
                 if self.work >= MAX_WORK {
                     return false;
                 }
+                // The pairs of the new member, and about as much for the values of a set as for 100 pairs.
                 self.work += 2 * u64::from(set.count_ones()) + 100;
                 if self.offer(&rest.with(other)) {
                     return true;

@@ -43,8 +43,8 @@ const SHORT_BITS: u32 = 13;
 /// The greatest cost of a set, since a GPU is local to fewer nodes than there are numbers for.
 const MOST: u64 = (1 << (u32::BITS + SHORT_BITS)) - 1;
 
-/// Returns the cost of a number of nodes, with how often GPUs have unknown nodes, or no CPU or no memory beside them. Costs of sets that share no
-/// node add up.
+/// Returns the cost of a number of nodes, with how often GPUs have unknown nodes, or no CPU or no memory beside them. Costs of
+/// sets that share no node add up.
 pub(in crate::solve) const fn numa_cost(nodes: u64, short: u64) -> u64 {
     nodes.saturating_mul(1 << SHORT_BITS).saturating_add(short)
 }
